@@ -1,0 +1,61 @@
+// A model as a graph: nodes in topological order, and parameters under timm's names.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/ops.h"
+#include "wimm/tensor.h"
+
+namespace wimm {
+
+// How a parameter is filled when no weights are given.
+enum class Init : uint8_t { zeros, ones, conv, linear, constant };
+
+// An entry of timm's state_dict, or a constant that the model computes itself (Init::constant: never in a checkpoint).
+struct Parameter {
+  std::string name;  // "layer1.0.conv1.weight"
+  Shape shape;       // as in timm
+  Init init;
+  DType dtype = DType::float32;       // int64 for num_batches_tracked
+  bool takes_input = false;           // a first convolution: adapted to the number of input channels
+  bool classifier = false;            // dropped from a checkpoint of another number of classes
+  std::vector<float> constant;        // the data of Init::constant
+};
+
+struct Node {
+  Op op;
+  std::vector<NodeId> inputs;
+  std::string name;      // timm's module path
+  int64_t channels = 0;  // of its value: the last dimension
+};
+
+struct Graph {
+  std::vector<Node> nodes;
+  std::vector<Parameter> parameters;
+
+  NodeId add(Op op, std::vector<NodeId> inputs, std::string name, int64_t channels);
+  ParameterId add(Parameter parameter);
+};
+
+// One level of timm's feature_info.
+struct FeatureInfo {
+  NodeId node;
+  int64_t channels, reduction;
+  std::string module;  // "layer1"
+};
+
+// A model ready to be given weights: its graph and the values that the API speaks of.
+struct Network {
+  Graph graph;
+  NodeId input = no_id;
+  NodeId features = no_id;    // forward_features: [N, H, W, C]
+  NodeId pre_logits = no_id;  // forward_head with pre_logits: [N, C], or the unpooled map
+  NodeId logits = no_id;      // [N, num_classes]; pre_logits where there is no classifier
+  std::vector<FeatureInfo> feature_info;
+  int64_t num_features = 0;
+  std::vector<std::string> classifier;  // module names of the classifier: "fc"
+};
+
+}  // namespace wimm

@@ -1,0 +1,145 @@
+// The operations of a graph. Values are channels-last: [N, H, W, C], [N, L, C] (tokens) or [N, C].
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+namespace wimm {
+
+using NodeId = int32_t;
+using ParameterId = int32_t;
+inline constexpr int32_t no_id = -1;
+
+enum class Activation : uint8_t {
+  identity, relu, relu6, sigmoid, hard_sigmoid, silu, hard_swish, gelu, gelu_tanh, tanh, mish, leaky_relu,
+};
+
+using Size2d = std::array<int64_t, 2>;  // {height, width}
+
+// Zeros (or reflections) around an image. `same`: TensorFlow's padding, computed from the input's size at run time.
+struct Padding {
+  bool same = false;
+  int64_t top = 0, left = 0, bottom = 0, right = 0;
+};
+
+// The images that enter the model.
+struct Input {
+  int64_t channels;
+};
+
+// A channel-wise normalisation or scale that a convolution may absorb: y = x · scale + shift.
+// Batch norm: scale = weight / sqrt(var + eps), shift = bias - mean · scale. Layer scale: only `weight`.
+struct Affine {
+  ParameterId weight = no_id, bias = no_id, mean = no_id, var = no_id;
+  double eps = 0;
+};
+
+// weight [out, in/groups, kH, kW]; bias [out] where there is one.
+struct Conv2d {
+  int64_t out_channels;
+  Size2d kernel{1, 1}, stride{1, 1}, dilation{1, 1};
+  Padding padding;
+  int64_t groups = 1;
+  ParameterId weight = no_id, bias = no_id;
+  std::vector<Affine> folded;                    // set by a pass: applied to the weights, in order
+  Activation activation = Activation::identity;  // set by a pass
+};
+
+// y = x · weightᵀ + bias over the last dimension; weight [out, in].
+struct Linear {
+  int64_t out_features;
+  ParameterId weight = no_id, bias = no_id;
+  Activation activation = Activation::identity;  // set by a pass
+};
+
+struct Activate {
+  Activation activation;
+};
+
+// Group norm over H, W and the channels of each group; weight and bias [C].
+struct GroupNorm {
+  int64_t groups;
+  double eps;
+  ParameterId weight, bias;
+};
+
+// Layer norm over the last dimension; weight and bias [C].
+struct LayerNorm {
+  double eps;
+  ParameterId weight, bias;
+};
+
+// EvoNorm-S0: x · sigmoid(v · x) / std over groups, then weight and bias (arXiv 2004.02967).
+struct EvoNormS0 {
+  int64_t groups;
+  double eps;
+  ParameterId v, weight, bias;
+};
+
+// Sum or product of two values; the second may be [N, C] or [N, 1, 1, C], repeated over H and W.
+struct Binary {
+  enum class Kind : uint8_t { add, mul } kind;
+  Activation activation = Activation::identity;  // of the result, set by a pass
+};
+
+struct MaxPool {
+  Size2d kernel, stride;
+  Padding padding;
+  bool ceil_mode = false;
+};
+
+struct AvgPool {
+  Size2d kernel, stride;
+  Padding padding;
+  bool ceil_mode = false, count_include_pad = true;
+};
+
+enum class PoolKind : uint8_t { avg, max, avgmax, catavgmax };
+
+// [N, H, W, C] → [N, C] ([N, 2·C] for catavgmax), or → [N, 1, 1, C] with keep_dims.
+struct GlobalPool {
+  PoolKind kind;
+  bool keep_dims = false;
+};
+
+// Along channels (the last dimension).
+struct Concat {};
+struct Slice {
+  int64_t begin, size;
+};
+
+struct Pad {
+  Padding padding;
+  enum class Mode : uint8_t { zeros, reflect } mode;
+};
+
+// Efficient channel attention: a 1-D convolution along the channels of a pooled value, zero padded; weight [1, 1, kernel].
+struct ChannelConv {
+  int64_t kernel;
+  ParameterId weight;
+};
+
+// [N, H, W, C] → [N, H·W, C], and back given the value whose H and W it takes (second input).
+struct ToTokens {};
+struct ToImage {};
+
+// softmax(q · kᵀ · scale) · v; q [N, Lq, heads·d], k and v [N, Lk, kv_heads·d], each kv head shared by heads/kv_heads heads.
+struct Attention {
+  int64_t heads, kv_heads;
+  double scale;
+};
+
+// Conditional convolution's mixture: x [N, H, W, experts·C] (expert-major) and weights [N, experts] → [N, H, W, C].
+struct MixExperts {
+  int64_t experts;
+};
+
+// [N, H, W, C] → [N, C·H·W], in NCHW order as PyTorch's flatten.
+struct Flatten {};
+
+using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, EvoNormS0, Binary, MaxPool, AvgPool,
+                        GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens, ToImage, Attention, MixExperts, Flatten>;
+
+}  // namespace wimm

@@ -1,0 +1,59 @@
+// Adds nodes to a graph under timm's module path: scope["layer1"][0].conv2d("conv1", x, {...}).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "graph/graph.h"
+
+namespace wimm::nn {
+
+// Symmetric padding that keeps the size at stride 1: ((stride - 1) + dilation · (kernel - 1)) / 2, as timm's get_padding.
+Padding same_size_padding(int64_t kernel, int64_t stride = 1, int64_t dilation = 1);
+Padding padding(int64_t all_sides);
+inline constexpr Padding tf_same{.same = true};
+
+struct ConvOptions {
+  int64_t out_channels;
+  int64_t kernel = 1, stride = 1, dilation = 1, groups = 1;
+  Padding padding{};
+  bool bias = false;
+};
+
+// A place in the module tree. Cheap to copy; the graph outlives it.
+class Scope {
+ public:
+  explicit Scope(Graph& graph) : graph_(&graph) {}
+  Scope operator[](std::string_view module) const;
+  Scope operator[](int64_t index) const;
+
+  Graph& graph() const { return *graph_; }
+  const std::string& path() const { return path_; }
+  int64_t channels(NodeId value) const { return graph_->nodes[value].channels; }
+
+  // Declares "<path>.<name>".
+  ParameterId parameter(std::string_view name, Shape shape, Init init) const;
+  // A node named after this scope.
+  NodeId node(Op op, std::vector<NodeId> inputs, int64_t channels) const;
+
+  NodeId input(int64_t channels) const;
+  NodeId conv2d(std::string_view name, NodeId x, const ConvOptions& options) const;
+  NodeId batch_norm(std::string_view name, NodeId x, double eps = 1e-5) const;
+  NodeId group_norm(std::string_view name, NodeId x, int64_t groups, double eps = 1e-5) const;
+  NodeId layer_norm(std::string_view name, NodeId x, double eps = 1e-6) const;
+  NodeId linear(std::string_view name, NodeId x, int64_t out_features, bool bias = true) const;
+  NodeId activate(std::string_view name, NodeId x, Activation activation) const;
+  NodeId add(NodeId a, NodeId b) const;
+  NodeId mul(NodeId a, NodeId b) const;  // b may be [N, C] or [N, 1, 1, C]
+  NodeId max_pool(std::string_view name, NodeId x, const MaxPool& pool) const;
+  NodeId avg_pool(std::string_view name, NodeId x, const AvgPool& pool) const;
+  NodeId global_pool(std::string_view name, NodeId x, PoolKind kind, bool keep_dims = false) const;
+  NodeId concat(std::vector<NodeId> values) const;
+  NodeId slice(NodeId x, int64_t begin, int64_t size) const;
+
+ private:
+  Graph* graph_;
+  std::string path_;
+};
+
+}  // namespace wimm::nn
