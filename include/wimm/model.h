@@ -1,0 +1,107 @@
+// Creating and running models.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wimm/tensor.h"
+#include "wimm/weights.h"
+
+namespace wimm {
+
+struct ModelOptions {
+  int64_t in_chans = 3;
+  int64_t num_classes = 1000;              // 0 removes the classifier
+  std::optional<std::string> global_pool;  // "avg", "max", "avgmax", "catavgmax", "" (none); else the model's own
+  std::optional<std::array<int64_t, 2>> img_size;  // {height, width}, for models of fixed size
+  bool features_only = false;
+  std::vector<int64_t> out_indices;        // levels of feature_info, negative from the end; empty: all
+
+  const StateDict* weights = nullptr;      // null: random weights from `seed`
+  uint64_t seed = 0;
+  bool strict = true;                      // missing, unexpected or misshapen parameters are an error
+  bool reset_classifier = false;           // a classifier of another size in the weights is dropped, and starts random
+  int64_t label_offset = 0;                // rows that a checkpoint's classifier has before the first class (1 for 1001-class heads)
+  DType dtype = DType::float32;            // float16: weights rounded to half precision
+
+  int threads = 1;
+  std::function<void(uint64_t done, uint64_t total)> on_progress;  // bytes of parameters loaded; may throw to stop
+};
+
+// A parameter or buffer of a model, under timm's name.
+struct ParameterInfo {
+  std::string name;
+  DType dtype;
+  Shape shape;
+};
+
+// Names of what a state dict lacks or has too much; empty after a strict load.
+struct LoadReport {
+  std::vector<std::string> missing, unexpected, mismatched;
+};
+
+struct LayerProfile {
+  std::string name, kind;  // timm's module path; "conv2d", …
+  Shape shape;             // of the output, channels-last
+  double milliseconds;
+  double multiply_adds;
+};
+
+// A model with its weights. Not for use by two threads at once.
+class Model {
+ public:
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+  ~Model();
+
+  // x [N, C, H, W] → logits [N, num_classes]; [N, C, H, W] where neither pool nor classifier remains.
+  // Errors: input_shape.
+  FloatTensor forward(const FloatView& x);
+  // x → the last feature map [N, C, H, W].
+  FloatTensor forward_features(const FloatView& x);
+  // What `forward_features` gave → logits, or with pre_logits the pooled features [N, num_features].
+  FloatTensor forward_head(const FloatView& features, bool pre_logits = false);
+  // x → pooled features [N, num_features].
+  FloatTensor embed(const FloatView& x);
+  // x → the feature maps of `out_indices`, each [N, C, H, W]; for models made with features_only.
+  std::vector<FloatTensor> forward_intermediates(const FloatView& x);
+  // As `forward`, timing every layer.
+  std::vector<LayerProfile> profile(const FloatView& x);
+
+  // In timm's order of its state_dict.
+  std::vector<ParameterInfo> parameters() const;
+  const LoadReport& load_report() const;
+  int64_t in_chans() const;
+  int64_t num_classes() const;
+  int64_t num_features() const;
+  // Channels and reduction of each level that features_only gives.
+  struct FeatureLevel {
+    std::string module;
+    int64_t channels, reduction;
+  };
+  std::vector<FeatureLevel> feature_info() const;
+  // Bytes held by packed weights, and by the arena of the last input shape.
+  size_t weight_bytes() const;
+  size_t arena_bytes() const;
+
+ private:
+  friend std::unique_ptr<Model> create_model(std::string_view, const ModelOptions&);
+  struct Impl;
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Builds `name` (an architecture of timm, such as "resnet34") and fills it with weights.
+// Errors: unknown_model, invalid_argument, state_dict_mismatch, weights_nonfinite, out_of_memory, and those of reading weights.
+std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& options = {});
+
+// The architectures that `create_model` builds.
+std::vector<std::string_view> list_buildable_models();
+
+}  // namespace wimm
