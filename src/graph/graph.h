@@ -21,7 +21,7 @@ struct Parameter {
   DType dtype = DType::float32;       // int64 for num_batches_tracked
   bool takes_input = false;           // a first convolution: adapted to the number of input channels
   bool classifier = false;            // dropped from a checkpoint of another number of classes
-  std::vector<float> constant;        // the data of Init::constant
+  std::vector<float> constant{};      // the data of Init::constant
 };
 
 struct Node {

@@ -43,7 +43,7 @@ struct Conv2d {
   Padding padding;
   int64_t groups = 1;
   ParameterId weight = no_id, bias = no_id;
-  std::vector<Affine> folded;                    // set by a pass: applied to the weights, in order
+  std::vector<Affine> folded{};                  // set by a pass: applied to the weights, in order
   Activation activation = Activation::identity;  // set by a pass
 };
 

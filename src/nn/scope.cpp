@@ -1,0 +1,118 @@
+// Parameters and nodes under timm's module path.
+#include "nn/scope.h"
+
+#include <utility>
+
+namespace wimm::nn {
+
+Padding same_size_padding(int64_t kernel, int64_t stride, int64_t dilation) {
+  return padding(((stride - 1) + dilation * (kernel - 1)) / 2);
+}
+
+Padding padding(int64_t all_sides) {
+  return {.top = all_sides, .left = all_sides, .bottom = all_sides, .right = all_sides};
+}
+
+Scope Scope::operator[](std::string_view module) const {
+  Scope child = *this;
+  if (!child.path_.empty()) child.path_ += '.';
+  child.path_ += module;
+  return child;
+}
+
+Scope Scope::operator[](int64_t index) const { return (*this)[std::to_string(index)]; }
+
+ParameterId Scope::parameter(std::string_view name, Shape shape, Init init) const {
+  return graph_->add(Parameter{.name = (*this)[name].path_, .shape = std::move(shape), .init = init});
+}
+
+NodeId Scope::node(Op op, std::vector<NodeId> inputs, int64_t channels) const {
+  return graph_->add(std::move(op), std::move(inputs), path_, channels);
+}
+
+NodeId Scope::input(int64_t channels) const { return (*this)["input"].node(Input{channels}, {}, channels); }
+
+NodeId Scope::conv2d(std::string_view name, NodeId x, const ConvOptions& options) const {
+  const Scope scope = (*this)[name];
+  const int64_t out = options.out_channels, kernel = options.kernel;
+  Conv2d conv{.out_channels = out,
+              .kernel = {kernel, kernel},
+              .stride = {options.stride, options.stride},
+              .dilation = {options.dilation, options.dilation},
+              .padding = options.padding,
+              .groups = options.groups};
+  conv.weight = scope.parameter("weight", {out, channels(x) / options.groups, kernel, kernel}, Init::conv);
+  graph_->parameters[conv.weight].takes_input = std::holds_alternative<Input>(graph_->nodes[x].op);
+  if (options.bias) conv.bias = scope.parameter("bias", {out}, Init::zeros);
+  return scope.node(std::move(conv), {x}, out);
+}
+
+NodeId Scope::batch_norm(std::string_view name, NodeId x, double eps) const {
+  const Scope scope = (*this)[name];
+  const int64_t c = channels(x);
+  Affine norm{.weight = scope.parameter("weight", {c}, Init::ones),
+              .bias = scope.parameter("bias", {c}, Init::zeros),
+              .mean = scope.parameter("running_mean", {c}, Init::zeros),
+              .var = scope.parameter("running_var", {c}, Init::ones),
+              .eps = eps};
+  graph_->parameters[scope.parameter("num_batches_tracked", {}, Init::zeros)].dtype = DType::int64;
+  return scope.node(norm, {x}, c);
+}
+
+NodeId Scope::group_norm(std::string_view name, NodeId x, int64_t groups, double eps) const {
+  const Scope scope = (*this)[name];
+  const int64_t c = channels(x);
+  GroupNorm norm{.groups = groups,
+                 .eps = eps,
+                 .weight = scope.parameter("weight", {c}, Init::ones),
+                 .bias = scope.parameter("bias", {c}, Init::zeros)};
+  return scope.node(norm, {x}, c);
+}
+
+NodeId Scope::layer_norm(std::string_view name, NodeId x, double eps) const {
+  const Scope scope = (*this)[name];
+  const int64_t c = channels(x);
+  LayerNorm norm{.eps = eps,
+                 .weight = scope.parameter("weight", {c}, Init::ones),
+                 .bias = scope.parameter("bias", {c}, Init::zeros)};
+  return scope.node(norm, {x}, c);
+}
+
+NodeId Scope::linear(std::string_view name, NodeId x, int64_t out_features, bool bias) const {
+  const Scope scope = (*this)[name];
+  Linear linear{.out_features = out_features,
+                .weight = scope.parameter("weight", {out_features, channels(x)}, Init::linear)};
+  if (bias) linear.bias = scope.parameter("bias", {out_features}, Init::zeros);
+  return scope.node(linear, {x}, out_features);
+}
+
+NodeId Scope::activate(std::string_view name, NodeId x, Activation activation) const {
+  return (*this)[name].node(Activate{activation}, {x}, channels(x));
+}
+
+NodeId Scope::add(NodeId a, NodeId b) const { return node(Binary{Binary::Kind::add}, {a, b}, channels(a)); }
+
+NodeId Scope::mul(NodeId a, NodeId b) const { return node(Binary{Binary::Kind::mul}, {a, b}, channels(a)); }
+
+NodeId Scope::max_pool(std::string_view name, NodeId x, const MaxPool& pool) const {
+  return (*this)[name].node(pool, {x}, channels(x));
+}
+
+NodeId Scope::avg_pool(std::string_view name, NodeId x, const AvgPool& pool) const {
+  return (*this)[name].node(pool, {x}, channels(x));
+}
+
+NodeId Scope::global_pool(std::string_view name, NodeId x, PoolKind kind, bool keep_dims) const {
+  const int64_t multiple = kind == PoolKind::catavgmax ? 2 : 1;
+  return (*this)[name].node(GlobalPool{kind, keep_dims}, {x}, multiple * channels(x));
+}
+
+NodeId Scope::concat(std::vector<NodeId> values) const {
+  int64_t total = 0;
+  for (const NodeId value : values) total += channels(value);
+  return node(Concat{}, std::move(values), total);
+}
+
+NodeId Scope::slice(NodeId x, int64_t begin, int64_t size) const { return node(Slice{begin, size}, {x}, size); }
+
+}  // namespace wimm::nn
