@@ -8,7 +8,8 @@
 
 namespace wimm::nn {
 
-// Symmetric padding that keeps the size at stride 1: ((stride - 1) + dilation · (kernel - 1)) / 2, as timm's get_padding.
+// Symmetric padding that keeps the size at stride 1: ((stride - 1) + dilation · (kernel - 1)) / 2, as timm's
+// get_padding.
 Padding same_size_padding(int64_t kernel, int64_t stride = 1, int64_t dilation = 1);
 Padding padding(int64_t all_sides);
 inline constexpr Padding tf_same{.same = true};

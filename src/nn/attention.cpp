@@ -1,0 +1,30 @@
+// Squeeze-and-excitation and efficient channel attention, as timm/layers/squeeze_excite.py and eca.py.
+#include "nn/attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace wimm::nn {
+
+NodeId squeeze_excite(const Scope& scope, NodeId x, const SqueezeExciteOptions& options) {
+  const NodeId pooled = scope.global_pool("pool", x, PoolKind::avg, true);
+  const NodeId reduced = scope.conv2d(options.reduce, pooled, {.out_channels = options.reduced_channels, .bias = true});
+  const NodeId active = scope.activate("act", reduced, options.activation);
+  const NodeId expanded = scope.conv2d(options.expand, active, {.out_channels = scope.channels(x), .bias = true});
+  return scope.mul(x, scope.activate("gate", expanded, options.gate));
+}
+
+NodeId efficient_channel_attention(const Scope& scope, NodeId x, int64_t kernel) {
+  const Scope conv = scope["conv"];
+  const NodeId pooled = scope.global_pool("pool", x, PoolKind::avg, true);
+  const ParameterId weight = conv.parameter("weight", {1, 1, kernel}, Init::conv);
+  const NodeId mixed = conv.node(ChannelConv{.kernel = kernel, .weight = weight}, {pooled}, scope.channels(x));
+  return scope.mul(x, scope.activate("gate", mixed, Activation::sigmoid));
+}
+
+int64_t eca_kernel(int64_t channels) {
+  const auto nearest = static_cast<int64_t>((std::log2(static_cast<double>(channels)) + 1) / 2);
+  return std::max<int64_t>(nearest | 1, 3);
+}
+
+}  // namespace wimm::nn

@@ -1,0 +1,25 @@
+// Channel attention: a map scaled by a gate computed from its pooled self.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "nn/scope.h"
+
+namespace wimm::nn {
+
+struct SqueezeExciteOptions {
+  int64_t reduced_channels;
+  Activation activation = Activation::relu, gate = Activation::sigmoid;
+  std::string_view reduce = "fc1", expand = "fc2";  // names of the two convolutions
+};
+
+// Squeeze-and-excitation (arXiv 1709.01507): x · gate(expand(activation(reduce(mean(x))))).
+NodeId squeeze_excite(const Scope& scope, NodeId x, const SqueezeExciteOptions& options);
+
+// Efficient channel attention (arXiv 1910.03151): x · sigmoid(conv(mean(x))), the convolution along channels.
+NodeId efficient_channel_attention(const Scope& scope, NodeId x, int64_t kernel);
+// Its kernel for a number of channels: odd, near (log2(channels) + 1) / 2.
+int64_t eca_kernel(int64_t channels);
+
+}  // namespace wimm::nn

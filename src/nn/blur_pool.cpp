@@ -1,0 +1,26 @@
+// Anti-aliased downsampling, as timm/layers/blur_pool.py.
+#include "nn/blur_pool.h"
+
+#include <vector>
+
+namespace wimm::nn {
+
+NodeId blur_pool(const Scope& scope, NodeId x) {
+  constexpr float binomial[3] = {0.25f, 0.5f, 0.25f};
+  const int64_t channels = scope.channels(x);
+  std::vector<float> filter;
+  filter.reserve(static_cast<size_t>(channels) * 9);
+  for (int64_t c = 0; c < channels; ++c) {
+    for (const float row : binomial) {
+      for (const float column : binomial) filter.push_back(row * column);
+    }
+  }
+  const ParameterId weight = scope.parameter("filt", {channels, 1, 3, 3}, Init::constant);
+  scope.graph().parameters[weight].constant = std::move(filter);
+
+  const NodeId padded = scope.node(Pad{.padding = padding(1), .mode = Pad::Mode::reflect}, {x}, channels);
+  Conv2d conv{.out_channels = channels, .kernel = {3, 3}, .stride = {2, 2}, .groups = channels, .weight = weight};
+  return scope.node(std::move(conv), {padded}, channels);
+}
+
+}  // namespace wimm::nn

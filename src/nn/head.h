@@ -1,0 +1,19 @@
+// The end of most models: global pooling by timm's name, then a linear classifier.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "nn/scope.h"
+
+namespace wimm::nn {
+
+// timm's SelectAdaptivePool2d, "global_pool": `pool` is "avg", "max", "avgmax" or "catavgmax", or "" to keep the map.
+// `num_classes` are those of the classifier that follows.
+// Errors: invalid_argument for another name, and for "" where a classifier follows, which takes no maps.
+NodeId select_pool(const Scope& scope, NodeId x, std::string_view pool, int64_t num_classes, bool keep_dims = false);
+
+// The linear classifier `name` on pooled features x (none where num_classes is 0): sets what the network says of it.
+void linear_classifier(Network& network, const Scope& scope, std::string_view name, NodeId x, int64_t num_classes);
+
+}  // namespace wimm::nn
