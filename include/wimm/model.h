@@ -1,6 +1,7 @@
 // Creating and running models.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>

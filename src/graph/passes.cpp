@@ -1,0 +1,83 @@
+// One walk in topological order: a node that its producer can absorb is absorbed.
+#include "graph/passes.h"
+
+#include <numeric>
+
+namespace wimm {
+namespace {
+
+// Where the activation of a producer's result is kept, or null for one that has none.
+Activation* fused_activation(Op& op) {
+  if (auto* conv = std::get_if<Conv2d>(&op)) return &conv->activation;
+  if (auto* linear = std::get_if<Linear>(&op)) return &linear->activation;
+  if (auto* binary = std::get_if<Binary>(&op)) return &binary->activation;
+  return nullptr;
+}
+
+// Lets `producer` compute what `op` computes of its result.
+bool absorb(Op& producer, const Op& op) {
+  Activation* activation = fused_activation(producer);
+  if (!activation || *activation != Activation::identity) return false;
+  if (const auto* activate = std::get_if<Activate>(&op)) {
+    *activation = activate->activation;
+    return true;
+  }
+  if (const auto* affine = std::get_if<Affine>(&op))
+    if (auto* conv = std::get_if<Conv2d>(&producer)) {
+      conv->folded.push_back(*affine);
+      return true;
+    }
+  return false;
+}
+
+bool is_identity(const Op& op) {
+  const auto* activate = std::get_if<Activate>(&op);
+  return activate && activate->activation == Activation::identity;
+}
+
+}  // namespace
+
+std::vector<bool> needed_nodes(const Graph& graph, std::span<const NodeId> outputs) {
+  std::vector<bool> needed(graph.nodes.size());
+  for (NodeId id : outputs)
+    if (id != no_id) needed[id] = true;
+  for (size_t i = graph.nodes.size(); i-- > 0;)
+    if (needed[i])
+      for (NodeId input : graph.nodes[i].inputs) needed[input] = true;
+  return needed;
+}
+
+void fuse(Network& network, std::span<NodeId> outputs) {
+  auto& nodes = network.graph.nodes;
+  const std::vector<bool> needed = needed_nodes(network.graph, outputs);
+  std::vector<int> uses(nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i)
+    if (needed[i])
+      for (NodeId input : nodes[i].inputs) ++uses[input];
+  for (NodeId id : outputs)
+    if (id != no_id) ++uses[id];
+
+  std::vector<NodeId> replaced_by(nodes.size());
+  std::iota(replaced_by.begin(), replaced_by.end(), 0);
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    for (NodeId& input : nodes[i].inputs) input = replaced_by[input];
+    if (nodes[i].inputs.size() != 1 || !needed[i]) continue;
+    const NodeId producer = nodes[i].inputs[0];
+    if (is_identity(nodes[i].op)) {
+      uses[producer] += uses[i] - 1;
+    } else if (uses[producer] == 1 && absorb(nodes[producer].op, nodes[i].op)) {
+      uses[producer] = uses[i];
+    } else {
+      continue;
+    }
+    replaced_by[i] = producer;
+  }
+  const auto update = [&](NodeId& id) {
+    if (id != no_id) id = replaced_by[id];
+  };
+  for (NodeId& id : outputs) update(id);
+  for (NodeId* id : {&network.features, &network.pre_logits, &network.logits}) update(*id);
+  for (FeatureInfo& level : network.feature_info) update(level.node);
+}
+
+}  // namespace wimm

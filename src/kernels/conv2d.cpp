@@ -1,0 +1,89 @@
+// Convolution on XNNPACK's NHWC operator, batch norm and layer scale folded into its weights.
+#include "kernels/activations.h"
+#include "kernels/affine.h"
+#include "kernels/xnnpack.h"
+#include "wimm/error.h"
+
+namespace wimm {
+namespace {
+
+// weight [O, I, K] → [O, K, I], K = kH·kW: XNNPACK's order.
+std::vector<float> channels_last(const std::vector<float>& weight, int64_t out, int64_t in, int64_t window) {
+  if (in == 1 || window == 1) return weight;
+  std::vector<float> result(weight.size());
+  for (int64_t o = 0; o < out; ++o)
+    for (int64_t i = 0; i < in; ++i)
+      for (int64_t k = 0; k < window; ++k) result[(o * window + k) * in + i] = weight[(o * in + i) * window + k];
+  return result;
+}
+
+// Applies `op.folded` to the weights.
+void fold(const Conv2d& op, std::string_view layer, std::vector<float>& weight, std::vector<float>& bias, ParameterReader& reader) {
+  const int64_t out = op.out_channels, row = static_cast<int64_t>(weight.size()) / out;
+  for (const Affine& affine : op.folded) {
+    const ScaleShift step = read_affine(affine, out, layer, reader);
+    for (int64_t o = 0; o < out; ++o) {
+      for (int64_t i = 0; i < row; ++i) weight[o * row + i] *= step.scale[o];
+      bias[o] = bias[o] * step.scale[o] + step.shift[o];
+    }
+  }
+}
+
+class ConvKernel final : public Kernel {
+ public:
+  ConvKernel(const Conv2d& op, int64_t in_channels, std::string_view layer, ParameterReader& reader) : layer_(layer), activation_(op.activation) {
+    std::vector<float> weight = reader.read(op.weight);
+    std::vector<float> bias = op.bias == no_id ? std::vector<float>(op.out_channels) : reader.read(op.bias);
+    fold(op, layer, weight, bias, reader);
+    weight_bytes_ = (weight.size() + bias.size()) * sizeof(float);
+    const int64_t group_in = in_channels / op.groups, group_out = op.out_channels / op.groups;
+    weight = channels_last(weight, op.out_channels, group_in, op.kernel[0] * op.kernel[1]);
+    weight.resize(weight.size() + overread_floats);
+
+    initialize_xnnpack();
+    const auto u32 = [](int64_t value) { return static_cast<uint32_t>(value); };
+    const auto [low, high] = output_range(op.activation);
+    const Padding& p = op.padding;
+    xnn_operator_t created = nullptr;
+    check(xnn_create_convolution2d_nhwc_f32(u32(p.top), u32(p.right), u32(p.bottom), u32(p.left), u32(op.kernel[0]), u32(op.kernel[1]),
+                                            u32(op.stride[0]), u32(op.stride[1]), u32(op.dilation[0]), u32(op.dilation[1]), u32(op.groups),
+                                            group_in, group_out, in_channels, op.out_channels, weight.data(), bias.data(), low, high,
+                                            p.same ? XNN_FLAG_TENSORFLOW_SAME_PADDING : 0, nullptr, nullptr, &created),
+          layer_);
+    operator_.reset(created);
+  }
+
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) override {
+    const Shape& in = inputs[0];
+    size_t bytes = 0, alignment = 0, height = 0, width = 0;
+    check(xnn_reshape_convolution2d_nhwc_f32(operator_.get(), in[0], in[1], in[2], &bytes, &alignment, &height, &width, pool.handle()), layer_);
+    count_ = element_count(output);
+    return bytes;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) override {
+    check(xnn_setup_convolution2d_nhwc_f32(operator_.get(), workspace, inputs[0], output), layer_);
+    check(xnn_run_operator(operator_.get(), pool.handle()), layer_);
+    if (!is_clamp(activation_))
+      pool.parallel_for(count_, 16'384, [&](int64_t begin, int64_t end) {
+        apply_activation(activation_, output + begin, output + begin, end - begin);
+      });
+  }
+
+  size_t weight_bytes() const override { return weight_bytes_; }
+
+ private:
+  std::string layer_;
+  Activation activation_;
+  XnnOperator operator_;
+  int64_t count_ = 0;
+  size_t weight_bytes_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer, ParameterReader& reader) {
+  return std::make_unique<ConvKernel>(op, channels, layer, reader);
+}
+
+}  // namespace wimm

@@ -1,0 +1,158 @@
+// Concatenation, slices, padding, flattening.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/kernel.h"
+
+namespace wimm {
+namespace {
+
+void copy(const float* from, int64_t count, float* to) { std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float)); }
+
+// Pixels, tokens or rows: all that stands before the last dimension.
+int64_t rows_of(const Shape& shape) { return element_count(shape) / shape.back(); }
+
+class ConcatKernel final : public Kernel {
+ public:
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    channels_.clear();
+    for (const Shape& shape : inputs) channels_.push_back(shape.back());
+    rows_ = rows_of(output);
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(rows_, 256, [&](int64_t begin, int64_t end) {
+      float* out = output + begin * total();
+      for (int64_t row = begin; row < end; ++row)
+        for (size_t i = 0; i < inputs.size(); ++i) {
+          copy(inputs[i] + row * channels_[i], channels_[i], out);
+          out += channels_[i];
+        }
+    });
+  }
+
+ private:
+  int64_t total() const {
+    int64_t sum = 0;
+    for (int64_t c : channels_) sum += c;
+    return sum;
+  }
+
+  std::vector<int64_t> channels_;
+  int64_t rows_ = 0;
+};
+
+class SliceKernel final : public Kernel {
+ public:
+  explicit SliceKernel(const Slice& op) : op_(op) {}
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    channels_ = inputs[0].back();
+    rows_ = rows_of(output);
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(rows_, 256, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) copy(inputs[0] + row * channels_ + op_.begin, op_.size, output + row * op_.size);
+    });
+  }
+
+ private:
+  Slice op_;
+  int64_t channels_ = 0, rows_ = 0;
+};
+
+class PadKernel final : public Kernel {
+ public:
+  explicit PadKernel(const Pad& op) : op_(op) {}
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    in_ = inputs[0];
+    out_ = output;
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(out_[0] * out_[1], 4, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) row(inputs[0], i / out_[1], i % out_[1], output + i * out_[2] * out_[3]);
+    });
+  }
+
+ private:
+  void row(const float* x, int64_t image, int64_t y, float* out) const {
+    const bool reflect = op_.mode == Pad::Mode::reflect;
+    const int64_t channels = in_[3], source = from(y - op_.padding.top, in_[1], reflect);
+    if (source < 0) {
+      std::fill_n(out, out_[2] * channels, 0.0f);
+      return;
+    }
+    const float* line = x + (image * in_[1] + source) * in_[2] * channels;
+    for (int64_t column = 0; column < out_[2]; ++column, out += channels) {
+      const int64_t at = from(column - op_.padding.left, in_[2], reflect);
+      if (at < 0)
+        std::fill_n(out, channels, 0.0f);
+      else
+        copy(line + at * channels, channels, out);
+    }
+  }
+
+  // The position in the input that padded position `i` shows, or -1 for zeros.
+  static int64_t from(int64_t i, int64_t size, bool reflect) {
+    if (i >= 0 && i < size) return i;
+    if (!reflect) return -1;
+    return i < 0 ? -i : 2 * (size - 1) - i;
+  }
+
+  Pad op_;
+  Shape in_, out_;
+};
+
+class FlattenKernel final : public Kernel {
+ public:
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    in_ = inputs[0];
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool&) override {
+    const int64_t pixels = in_[1] * in_[2], channels = in_[3];
+    for (int64_t n = 0; n < in_[0]; ++n)
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t p = 0; p < pixels; ++p) output[(n * channels + c) * pixels + p] = inputs[0][(n * pixels + p) * channels + c];
+  }
+
+ private:
+  Shape in_;
+};
+
+// ECA's convolution along channels: few values, so plain loops.
+class ChannelConvKernel final : public Kernel {
+ public:
+  ChannelConvKernel(const ChannelConv& op, ParameterReader& reader) : weight_(reader.read(op.weight)) {}
+  size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool&) override {
+    channels_ = output.back();
+    rows_ = rows_of(output);
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool&) override {
+    const int64_t kernel = static_cast<int64_t>(weight_.size()), before = (kernel - 1) / 2;
+    for (int64_t row = 0; row < rows_; ++row)
+      for (int64_t c = 0; c < channels_; ++c) {
+        float sum = 0;
+        for (int64_t k = std::max<int64_t>(0, before - c); k < std::min(kernel, channels_ + before - c); ++k)
+          sum += weight_[k] * inputs[0][row * channels_ + c + k - before];
+        output[row * channels_ + c] = sum;
+      }
+  }
+  size_t weight_bytes() const override { return weight_.size() * sizeof(float); }
+
+ private:
+  std::vector<float> weight_;
+  int64_t channels_ = 0, rows_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_kernel(const Concat&) { return std::make_unique<ConcatKernel>(); }
+std::unique_ptr<Kernel> make_kernel(const Slice& op) { return std::make_unique<SliceKernel>(op); }
+std::unique_ptr<Kernel> make_kernel(const Pad& op) { return std::make_unique<PadKernel>(op); }
+std::unique_ptr<Kernel> make_kernel(const Flatten&) { return std::make_unique<FlattenKernel>(); }
+std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader) { return std::make_unique<ChannelConvKernel>(op, reader); }
+
+}  // namespace wimm

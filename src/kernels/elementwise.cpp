@@ -1,0 +1,143 @@
+// Activations, channel-wise scale and shift, sums and products.
+#include <cmath>
+
+#include "kernels/activations.h"
+#include "kernels/affine.h"
+#include "kernels/kernel.h"
+#include "wimm/error.h"
+
+namespace wimm {
+namespace {
+
+constexpr int64_t grain_floats = 16'384;
+
+// Calls body(i) for every group of four in [begin, end); the tail reads and writes a padded copy.
+template <class Function>
+void map4(const float* x, float* y, int64_t begin, int64_t end, Function&& function) {
+  int64_t i = begin;
+  for (; i + 4 <= end; i += 4) store(y + i, function(load(x + i), i));
+  if (i < end) {
+    float tail[4];
+    store(tail, function(load(x + i), i));
+    for (int64_t k = 0; i + k < end; ++k) y[i + k] = tail[k];
+  }
+}
+
+class ActivateKernel final : public Kernel {
+ public:
+  explicit ActivateKernel(Activation activation) : activation_(activation) {}
+  size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool&) override {
+    count_ = element_count(output);
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(count_, grain_floats, [&](int64_t begin, int64_t end) {
+      apply_activation(activation_, inputs[0] + begin, output + begin, end - begin);
+    });
+  }
+
+ private:
+  Activation activation_;
+  int64_t count_ = 0;
+};
+
+class AffineKernel final : public Kernel {
+ public:
+  explicit AffineKernel(ScaleShift affine) : affine_(std::move(affine)) {
+    affine_.scale.resize(affine_.scale.size() + overread_floats);
+    affine_.shift.resize(affine_.shift.size() + overread_floats);
+  }
+  size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool&) override {
+    channels_ = output.back();
+    rows_ = channels_ ? element_count(output) / channels_ : 0;
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / channels_), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row)
+        map4(inputs[0] + row * channels_, output + row * channels_, 0, channels_,
+             [&](f32x4 x, int64_t c) { return x * load(&affine_.scale[c]) + load(&affine_.shift[c]); });
+    });
+  }
+  size_t weight_bytes() const override { return 2 * affine_.scale.size() * sizeof(float); }
+
+ private:
+  ScaleShift affine_;
+  int64_t channels_ = 0, rows_ = 0;
+};
+
+// The second operand has the first's shape, or one value per image and channel.
+class BinaryKernel final : public Kernel {
+ public:
+  explicit BinaryKernel(const Binary& op) : op_(op) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    const int64_t count = element_count(output), second = element_count(inputs[1]);
+    repeated_ = second != count;
+    row_ = repeated_ ? output.back() : count;
+    rows_ = row_ ? count / row_ : 0;
+    rows_per_image_ = repeated_ ? rows_ / output[0] : 1;
+    if (repeated_ && second != output[0] * row_)
+      throw Error(ErrorCode::input_shape, "cannot combine " + to_string(inputs[0]) + " with " + to_string(inputs[1]));
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    with_activation(op_.activation, [&](auto activation) {
+      if (op_.kind == Binary::Kind::add)
+        combine(inputs[0], inputs[1], output, pool, [=](f32x4 a, f32x4 b) { return activation(a + b); });
+      else
+        combine(inputs[0], inputs[1], output, pool, [=](f32x4 a, f32x4 b) { return activation(a * b); });
+    });
+  }
+
+ private:
+  template <class Function>
+  void combine(const float* a, const float* b, float* y, ThreadPool& pool, Function function) const {
+    if (!repeated_)
+      return pool.parallel_for(row_, grain_floats, [&](int64_t begin, int64_t end) {
+        map4(a, y, begin, end, [&](f32x4 x, int64_t i) { return function(x, load(b + i)); });
+      });
+    pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / row_), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const float* factors = b + row / rows_per_image_ * row_;
+        map4(a + row * row_, y + row * row_, 0, row_, [&](f32x4 x, int64_t c) { return function(x, load(factors + c)); });
+      }
+    });
+  }
+
+  Binary op_;
+  bool repeated_ = false;
+  int64_t row_ = 0, rows_ = 0, rows_per_image_ = 1;
+};
+
+}  // namespace
+
+void apply_activation(Activation activation, const float* x, float* y, int64_t count) {
+  with_activation(activation, [&](auto function) { map4(x, y, 0, count, [&](f32x4 v, int64_t) { return function(v); }); });
+}
+
+ScaleShift read_affine(const Affine& op, int64_t channels, std::string_view layer, ParameterReader& reader) {
+  const auto read = [&](ParameterId id, float otherwise) { return id == no_id ? std::vector<float>(channels, otherwise) : reader.read(id); };
+  ScaleShift affine{read(op.weight, 1), read(op.bias, 0)};
+  if (op.mean == no_id) return affine;
+  const std::vector<float> mean = reader.read(op.mean), var = reader.read(op.var);
+  for (int64_t c = 0; c < channels; ++c) {
+    const double scale = affine.scale[c] / std::sqrt(static_cast<double>(var[c]) + op.eps);
+    affine.shift[c] = static_cast<float>(affine.shift[c] - mean[c] * scale);
+    affine.scale[c] = static_cast<float>(scale);
+    if (!std::isfinite(affine.scale[c]) || !std::isfinite(affine.shift[c]))
+      throw Error(ErrorCode::weights_nonfinite, "the normalisation of " + std::string(layer) + " is not finite in channel " + std::to_string(c) +
+                                                    ": running_var is " + std::to_string(var[c]) + "; the weights are damaged")
+          .in_tensor(layer);
+  }
+  return affine;
+}
+
+std::unique_ptr<Kernel> make_kernel(const Activate& op) { return std::make_unique<ActivateKernel>(op.activation); }
+std::unique_ptr<Kernel> make_kernel(const Binary& op) { return std::make_unique<BinaryKernel>(op); }
+std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, std::string_view layer, ParameterReader& reader) {
+  return std::make_unique<AffineKernel>(read_affine(op, channels, layer, reader));
+}
+
+}  // namespace wimm

@@ -1,0 +1,64 @@
+// The interface of kernels: one object computes one node of a graph, weights packed inside.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "graph/graph.h"
+#include "kernels/thread_pool.h"
+
+namespace wimm {
+
+// Where kernels get their weights when they are made. Every parameter is read at most once, and freed by the kernel.
+class ParameterReader {
+ public:
+  virtual ~ParameterReader() = default;
+  // Elements of a parameter as float32, in timm's layout.
+  virtual std::vector<float> read(ParameterId id) = 0;
+};
+
+// Floats past the end of every block that a kernel may read, never use.
+inline constexpr size_t overread_floats = 16;
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  // Prepares for these shapes. Returns the bytes of workspace that `run` needs.
+  virtual size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) = 0;
+  // Values are contiguous, channels-last, each followed by `overread_floats` readable floats.
+  virtual void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) = 0;
+  // Bytes of packed weights.
+  virtual size_t weight_bytes() const { return 0; }
+};
+
+// Whether the kernel of `op` may write its output over its first input, if both have the same shape.
+bool runs_in_place(const Op& op);
+// Whether the value of `op` is its first input under another shape: no kernel runs.
+bool is_view(const Op& op, const Shape& input);
+
+// A kernel for a node, or null for views and inputs. Errors: those of `reader`, weights_nonfinite, out_of_memory.
+std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterReader& reader);
+
+// One for each operation; `channels` are those of the first input.
+std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, std::string_view layer, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const Activate& op);
+std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t channels, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const LayerNorm& op, int64_t channels, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const EvoNormS0& op, int64_t channels, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const Binary& op);
+std::unique_ptr<Kernel> make_kernel(const MaxPool& op);
+std::unique_ptr<Kernel> make_kernel(const AvgPool& op);
+std::unique_ptr<Kernel> make_kernel(const GlobalPool& op);
+std::unique_ptr<Kernel> make_kernel(const Concat& op);
+std::unique_ptr<Kernel> make_kernel(const Slice& op);
+std::unique_ptr<Kernel> make_kernel(const Pad& op);
+std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const Attention& op);
+std::unique_ptr<Kernel> make_kernel(const MixExperts& op);
+std::unique_ptr<Kernel> make_kernel(const Flatten& op);
+
+}  // namespace wimm

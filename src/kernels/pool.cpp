@@ -1,0 +1,167 @@
+// Pooling over windows and over whole images.
+#include <algorithm>
+#include <limits>
+
+#include "graph/shapes.h"
+#include "kernels/kernel.h"
+#include "kernels/simd.h"
+
+namespace wimm {
+namespace {
+
+// A range of rows or columns.
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+// One axis of a sliding window.
+struct Axis {
+  int64_t size = 0, out = 0, kernel = 0, stride = 0, before = 0, after = 0;
+
+  // What the window at `position` covers: of the image, and (as avg_pool counts padding) of the padded image.
+  Range inside(int64_t position) const {
+    const int64_t start = position * stride - before;
+    return {std::max<int64_t>(start, 0), std::min(start + kernel, size)};
+  }
+  int64_t padded_size(int64_t position, int64_t counted_after) const {
+    const int64_t start = position * stride - before;
+    return std::min(start + kernel, size + counted_after) - start;
+  }
+};
+
+// Averages or maxima over windows. Rows of the output are shared among threads.
+template <class Pool>
+class WindowPoolKernel final : public Kernel {
+ public:
+  static constexpr bool is_max = std::is_same_v<Pool, MaxPool>;
+
+  explicit WindowPoolKernel(const Pool& op) : op_(op) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    const Shape& in = inputs[0];
+    const Padding p = resolve_padding({in[1], in[2]}, op_.kernel, op_.stride, {1, 1}, op_.padding, op_.ceil_mode);
+    rows_ = {in[1], output[1], op_.kernel[0], op_.stride[0], p.top, p.bottom};
+    columns_ = {in[2], output[2], op_.kernel[1], op_.stride[1], p.left, p.right};
+    batch_ = in[0];
+    channels_ = in[3];
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(batch_ * rows_.out, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const float* image = inputs[0] + i / rows_.out * rows_.size * columns_.size * channels_;
+        for (int64_t column = 0; column < columns_.out; ++column)
+          window(image, i % rows_.out, column, output + (i * columns_.out + column) * channels_);
+      }
+    });
+  }
+
+ private:
+  void window(const float* image, int64_t row, int64_t column, float* out) const {
+    const Range rows = rows_.inside(row), columns = columns_.inside(column);
+    const float empty = is_max ? -std::numeric_limits<float>::infinity() : 0;
+    const f32x4 factor = splat(1.0f / static_cast<float>(divisor(row, column, rows, columns)));
+    int64_t c = 0;
+    for (; c + 4 <= channels_; c += 4) {
+      f32x4 result = splat(empty);
+      for (int64_t y = rows.begin; y < rows.end; ++y)
+        for (int64_t x = columns.begin; x < columns.end; ++x) {
+          const f32x4 value = load(image + (y * columns_.size + x) * channels_ + c);
+          result = is_max ? max(result, value) : result + value;
+        }
+      store(out + c, is_max ? result : result * factor);
+    }
+    for (; c < channels_; ++c) {
+      float result = empty;
+      for (int64_t y = rows.begin; y < rows.end; ++y)
+        for (int64_t x = columns.begin; x < columns.end; ++x) {
+          const float value = image[(y * columns_.size + x) * channels_ + c];
+          result = is_max ? std::max(result, value) : result + value;
+        }
+      out[c] = is_max ? result : result * factor[0];
+    }
+  }
+
+  // How many values an average is taken over: padding that was asked for may count, what ceil_mode or `same` added never does.
+  int64_t divisor(int64_t row, int64_t column, Range rows, Range columns) const {
+    if constexpr (is_max) return 1;
+    else {
+      if (!op_.count_include_pad || op_.padding.same) return rows.size() * columns.size();
+      return rows_.padded_size(row, op_.padding.bottom) * columns_.padded_size(column, op_.padding.right);
+    }
+  }
+
+  Pool op_;
+  Axis rows_, columns_;
+  int64_t batch_ = 0, channels_ = 0;
+};
+
+class GlobalPoolKernel final : public Kernel {
+ public:
+  explicit GlobalPoolKernel(PoolKind kind) : kind_(kind) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    const Shape& in = inputs[0];
+    batch_ = in[0];
+    pixels_ = in[1] * in[2];
+    channels_ = in[3];
+    return 0;
+  }
+
+  // Sixteen channels at a time, so that each block of an image is read once, in order.
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const int64_t blocks = (channels_ + block - 1) / block;
+    pool.parallel_for(batch_ * blocks, std::max<int64_t>(1, blocks / 4), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t image = i / blocks, c = i % blocks * block;
+        pool_block(inputs[0] + image * pixels_ * channels_ + c, std::min(block, channels_ - c), output, image, c);
+      }
+    });
+  }
+
+ private:
+  static constexpr int64_t block = 16;
+
+  void pool_block(const float* x, int64_t width, float* output, int64_t image, int64_t c) const {
+    float total[block] = {}, highest[block];
+    std::fill_n(highest, block, -std::numeric_limits<float>::infinity());
+    if (width == block)
+      accumulate(x, block, total, highest);  // a constant width: the compiler vectorises
+    else
+      accumulate(x, width, total, highest);
+    const float scale = 1.0f / static_cast<float>(pixels_);
+    const int64_t row = kind_ == PoolKind::catavgmax ? 2 * channels_ : channels_;
+    float* out = output + image * row + c;
+    for (int64_t k = 0; k < width; ++k) {
+      const float average = total[k] * scale;
+      if (kind_ == PoolKind::avg) out[k] = average;
+      if (kind_ == PoolKind::max) out[k] = highest[k];
+      if (kind_ == PoolKind::avgmax) out[k] = 0.5f * (average + highest[k]);
+      if (kind_ == PoolKind::catavgmax) {
+        out[k] = average;
+        out[channels_ + k] = highest[k];
+      }
+    }
+  }
+
+  inline void accumulate(const float* x, int64_t width, float* total, float* highest) const {
+    for (int64_t p = 0; p < pixels_; ++p, x += channels_)
+      for (int64_t k = 0; k < width; ++k) {
+        total[k] += x[k];
+        highest[k] = highest[k] > x[k] ? highest[k] : x[k];
+      }
+  }
+
+  PoolKind kind_;
+  int64_t batch_ = 0, pixels_ = 0, channels_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_kernel(const MaxPool& op) { return std::make_unique<WindowPoolKernel<MaxPool>>(op); }
+std::unique_ptr<Kernel> make_kernel(const AvgPool& op) { return std::make_unique<WindowPoolKernel<AvgPool>>(op); }
+std::unique_ptr<Kernel> make_kernel(const GlobalPool& op) { return std::make_unique<GlobalPoolKernel>(op.kind); }
+
+}  // namespace wimm

@@ -1,0 +1,34 @@
+// XNNPACK's start-up and its status codes.
+#include "kernels/xnnpack.h"
+
+#include <limits>
+#include <string>
+
+#include "wimm/error.h"
+
+namespace wimm {
+
+void initialize_xnnpack() {
+  static const xnn_status status = xnn_initialize(nullptr);
+  check(status, "XNNPACK");
+}
+
+void check(xnn_status status, std::string_view what) {
+  if (status == xnn_status_success) return;
+  if (status == xnn_status_out_of_memory)
+    throw Error(ErrorCode::out_of_memory, "out of memory in " + std::string(what));
+  throw Error(ErrorCode::runtime_crashed, std::string(what) + ": XNNPACK refused the operator (status " + std::to_string(status) + ")");
+}
+
+bool is_clamp(Activation activation) {
+  return activation == Activation::identity || activation == Activation::relu || activation == Activation::relu6;
+}
+
+std::pair<float, float> output_range(Activation activation) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  if (activation == Activation::relu) return {0, infinity};
+  if (activation == Activation::relu6) return {0, 6};
+  return {-infinity, infinity};
+}
+
+}  // namespace wimm
