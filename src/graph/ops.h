@@ -40,7 +40,7 @@ struct Affine {
 struct Conv2d {
   int64_t out_channels;
   Size2d kernel{1, 1}, stride{1, 1}, dilation{1, 1};
-  Padding padding;
+  Padding padding{};
   int64_t groups = 1;
   ParameterId weight = no_id, bias = no_id;
   std::vector<Affine> folded{};                  // set by a pass: applied to the weights, in order
@@ -86,13 +86,13 @@ struct Binary {
 
 struct MaxPool {
   Size2d kernel, stride;
-  Padding padding;
+  Padding padding{};
   bool ceil_mode = false;
 };
 
 struct AvgPool {
   Size2d kernel, stride;
-  Padding padding;
+  Padding padding{};
   bool ceil_mode = false, count_include_pad = true;
 };
 
@@ -111,7 +111,7 @@ struct Slice {
 };
 
 struct Pad {
-  Padding padding;
+  Padding padding{};
   enum class Mode : uint8_t { zeros, reflect } mode;
 };
 

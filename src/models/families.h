@@ -28,10 +28,13 @@ struct Family {
   Network (*build)(std::string_view variant, const BuildOptions& options);
 };
 
+// One a file of this folder.
+Family resnet_family();
+
 std::span<const Family> families();
 // Every variant of every family.
 std::vector<std::string_view> list_variants();
-// Throws unknown_model.
+// Errors: unknown_model, invalid_argument.
 Network build_network(std::string_view variant, const BuildOptions& options);
 
 }  // namespace wimm
