@@ -1,0 +1,28 @@
+# CMake toolchain: the Emscripten that `npm run setup` found or made. Files are compiled by clang itself with the flags
+# that emcc gives it, since emcc's start in Python takes longer than most files; emcc links.
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES WIMM_VARIANT WIMM_EMSCRIPTEN WIMM_RELAXED_SIMD WIMM_THREADS)
+if(NOT WIMM_EMSCRIPTEN)
+  include(${CMAKE_CURRENT_LIST_DIR}/../build/setup/${WIMM_VARIANT}.cmake)
+endif()
+include(${WIMM_EMSCRIPTEN}/cmake/Modules/Platform/Emscripten.cmake)
+
+set(WIMM_WASM_FLAGS -fwasm-exceptions -msimd128)
+if(WIMM_RELAXED_SIMD)
+  list(APPEND WIMM_WASM_FLAGS -mrelaxed-simd)
+endif()
+if(WIMM_THREADS)
+  list(APPEND WIMM_WASM_FLAGS -pthread)
+endif()
+execute_process(COMMAND ${WIMM_EMSCRIPTEN}/emcc --cflags ${WIMM_WASM_FLAGS}
+  OUTPUT_VARIABLE cflags OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${WIMM_EMSCRIPTEN}/em-config LLVM_ROOT
+  OUTPUT_VARIABLE llvm OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+
+set(CMAKE_C_COMPILER ${llvm}/clang)
+set(CMAKE_CXX_COMPILER ${llvm}/clang++)
+set(CMAKE_AR ${llvm}/llvm-ar CACHE FILEPATH "")
+set(CMAKE_RANLIB ${llvm}/llvm-ranlib CACHE FILEPATH "")
+set(CMAKE_C_FLAGS_INIT "${cflags}")
+set(CMAKE_CXX_FLAGS_INIT "${cflags}")
+string(JOIN " " link_flags ${WIMM_WASM_FLAGS})
+set(CMAKE_CXX_LINK_EXECUTABLE "${WIMM_EMSCRIPTEN}/em++ ${link_flags} <LINK_FLAGS> <OBJECTS> -o <TARGET> <LINK_LIBRARIES>")

@@ -1,0 +1,25 @@
+# Targets for the third-party code that scripts/setup.mjs obtained: WIMM_LIBRARIES holds this variant's static libraries,
+# WIMM_TOOLS the prefix with flatc and the header-only libraries.
+find_package(Threads REQUIRED)
+
+foreach(name xnnpack zip)
+  add_library(wimm_${name} STATIC IMPORTED)
+  set_target_properties(wimm_${name} PROPERTIES IMPORTED_LOCATION ${WIMM_LIBRARIES}/libwimm_${name}.a)
+  target_include_directories(wimm_${name} INTERFACE ${WIMM_LIBRARIES}/include)
+endforeach()
+if(NOT EMSCRIPTEN)
+  # Operators that are never called leave their micro-kernels undefined; the linker drops both.
+  target_link_options(wimm_xnnpack INTERFACE -Wl,--gc-sections)
+  target_link_libraries(wimm_xnnpack INTERFACE Threads::Threads m)
+endif()
+
+# One include folder each: where the prefix is /usr, its other headers must not reach the WebAssembly build.
+foreach(name rapidjson flatbuffers doctest)
+  set(include ${PROJECT_BINARY_DIR}/include-${name})
+  file(MAKE_DIRECTORY ${include})
+  file(CREATE_LINK ${WIMM_TOOLS}/include/${name} ${include}/${name} SYMBOLIC)
+  add_library(${name} INTERFACE)
+  target_include_directories(${name} SYSTEM INTERFACE ${include})
+endforeach()
+add_library(wimm_rapidjson ALIAS rapidjson)
+set(WIMM_FLATC ${WIMM_TOOLS}/bin/flatc)

@@ -1,0 +1,46 @@
+// Running programs from build scripts: output in a log, a line of progress on long steps, the log's end on failure.
+import { execFileSync, spawn } from 'node:child_process';
+import { accessSync, closeSync, constants, openSync, readFileSync, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+// A failure that its message explains: shown without a stack.
+export class UserError extends Error {}
+
+const isExecutable = (path) => {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+};
+
+// The path of a program, as a shell finds it.
+export function findProgram(name) {
+  const candidates = name.includes('/') ? [name] : process.env.PATH.split(delimiter).map((folder) => join(folder, name));
+  return candidates.find(isExecutable);
+}
+
+export const outputOf = (program, args) => execFileSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+
+const lastLines = (path, count) => readFileSync(path, 'utf8').trimEnd().split('\n').slice(-count);
+
+// Runs a program to its end, appending its output to the file `log`; every ten seconds says how far it is.
+export async function run(program, args, { log, env = {} }) {
+  const file = openSync(log, 'a');
+  const start = Date.now();
+  const timer = setInterval(() => {
+    const seconds = Math.round((Date.now() - start) / 1000);
+    console.log(`  … ${seconds} s so far: ${lastLines(log, 1)[0].slice(0, 100)}`);
+  }, 10_000);
+  try {
+    const child = spawn(program, args, { stdio: ['ignore', file, file], env: { ...process.env, ...env } });
+    const status = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve));
+    if (status !== 0) {
+      throw new UserError(`${program} failed with status ${status}. ${log} ends with:\n${lastLines(log, 25).join('\n')}`);
+    }
+  } finally {
+    clearInterval(timer);
+    closeSync(file);
+  }
+}

@@ -1,0 +1,140 @@
+// Obtains everything slow that a build needs: tools, third-party sources, and third-party libraries for each variant.
+//   node scripts/setup.mjs [VARIANT…]        default: every variant
+// All of it lies in a cache outside the checkout ($WIMM_CACHE), each item in a folder named by a hash of what defines it,
+// so a second run only looks. What a variant's CMake needs to know is written to build/setup/<variant>.cmake.
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { cacheFolder, cached } from './cache.mjs';
+import { UserError, findProgram, outputOf, run } from './process.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const pins = JSON.parse(readFileSync(join(root, 'cmake/third-party.json'), 'utf8'));
+const oldestEmscripten = [3, 1, 60];
+
+// The sanitizers watch our code alone, so native-asan links the same third-party libraries as native.
+const libraryOptions = {
+  native: { WIMM_THREADS: 'ON' },
+  'wasm-simd': { WIMM_RELAXED_SIMD: 'OFF', WIMM_THREADS: 'OFF' },
+  'wasm-simd-threads': { WIMM_RELAXED_SIMD: 'OFF', WIMM_THREADS: 'ON' },
+  'wasm-relaxed': { WIMM_RELAXED_SIMD: 'ON', WIMM_THREADS: 'OFF' },
+  'wasm-relaxed-threads': { WIMM_RELAXED_SIMD: 'ON', WIMM_THREADS: 'ON' },
+};
+const variants = ['native', 'native-asan', ...Object.keys(libraryOptions).slice(1)];
+const isWasm = (variant) => variant.startsWith('wasm-');
+
+const debianEnvironment = { WIMM_CACHE: cacheFolder, WIMM_SUITE: pins.suite };
+const contents = (...paths) => paths.map((path) => readFileSync(join(root, path), 'utf8'));
+const debianScript = (folder, ...args) =>
+  run(join(root, 'scripts/debian.sh'), args, { log: `${folder}.log`, env: debianEnvironment });
+
+// flatc, and the headers of flatbuffers, RapidJSON and doctest, as a prefix with bin/ and include/.
+async function tools() {
+  if (process.env.WIMM_TOOLS) return process.env.WIMM_TOOLS;
+  const packages = Object.keys(pins.packages);
+  const folder = await cached('tools', [...contents('scripts/debian.sh'), pins.suite, ...packages], (folder) =>
+    debianScript(folder, 'packages', folder, ...packages),
+  );
+  return join(folder, 'usr');
+}
+
+// The folder that holds emcc: that of PATH where it is new enough, else one that we set up.
+async function emscripten() {
+  const onPath = findProgram('emcc');
+  if (onPath) {
+    const version = outputOf(onPath, ['--version']).match(/(\d+)\.(\d+)\.(\d+)/).slice(1).map(Number);
+    const difference = version.map((part, i) => part - oldestEmscripten[i]).find((part) => part !== 0) ?? 0;
+    if (difference >= 0) return dirname(realpathSync(onPath));
+    console.log(`emcc ${version.join('.')} on PATH is older than ${oldestEmscripten.join('.')}: a private one is used`);
+  }
+  const inputs = [...contents('scripts/debian.sh', 'scripts/emscripten.sh'), pins.suite];
+  const folder = await cached('emscripten', inputs, (folder) =>
+    run(join(root, 'scripts/emscripten.sh'), [folder], { log: `${folder}.log`, env: debianEnvironment }),
+  );
+  return join(folder, 'usr/share/emscripten');
+}
+
+// The unpacked source of a pinned library, or the folder that WIMM_<NAME>_SOURCE names.
+async function source(name) {
+  const named = process.env[`WIMM_${name.toUpperCase()}_SOURCE`];
+  if (named) return named;
+  const { version, sha256 } = pins.sources[name];
+  return cached(name, [version, sha256], async (folder) => {
+    await debianScript(folder, 'sources', folder, name);
+    const [tarball] = readdirSync(folder);
+    const path = join(folder, tarball);
+    const actual = createHash('sha256').update(readFileSync(path)).digest('hex');
+    if (actual !== sha256) throw new UserError(`${tarball} has sha256 ${actual}; ${sha256} is pinned`);
+    const roots = new Set(outputOf('tar', ['-tf', path]).trim().split('\n').map((entry) => entry.split('/')[0]));
+    execFileSync('tar', ['-xf', path, '-C', folder, ...(roots.size === 1 ? ['--strip-components=1'] : [])]);
+    rmSync(path);
+  });
+}
+
+// The third-party static libraries of a variant, with their headers.
+async function libraries(variant, sources, emscriptenFolder) {
+  const options = { ...libraryOptions[variant], ...sources, CMAKE_BUILD_TYPE: 'Release' };
+  const compiler = emscriptenFolder ? join(emscriptenFolder, 'emcc') : (process.env.CXX ?? 'c++');
+  if (emscriptenFolder) {
+    options.CMAKE_TOOLCHAIN_FILE = join(root, 'cmake/emscripten.cmake');
+    options.WIMM_EMSCRIPTEN = emscriptenFolder;
+  }
+  const files = readdirSync(join(root, 'cmake/third-party'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.path, entry.name).slice(root.length + 1))
+    .sort();
+  const inputs = [...contents(...files, 'cmake/emscripten.cmake'), outputOf(compiler, ['--version'])];
+  const described = Object.entries({ ...options, CMAKE_TOOLCHAIN_FILE: undefined }).flat().map(String);
+  return cached(`libraries-${variant}`, [...inputs, ...described], async (folder) => {
+    const log = `${folder}.log`;
+    const definitions = Object.entries(options).map(([name, value]) => `-D${name}=${value}`);
+    const generator = findProgram('ninja') ? ['-G', 'Ninja'] : [];
+    await run('cmake', ['-S', join(root, 'cmake/third-party'), '-B', folder, ...generator, ...definitions], { log });
+    await run('cmake', ['--build', folder, '--parallel', String(availableParallelism())], { log });
+    rmSync(join(folder, 'CMakeFiles'), { recursive: true });
+  });
+}
+
+function checkPrerequisites(wanted) {
+  const needed = { cmake: 'cmake', python3: 'python3', tar: 'tar' };
+  if (!wanted.every(isWasm)) needed[process.env.CXX ?? 'c++'] = 'g++';
+  if (!findProgram('ninja')) needed.make = 'make (or ninja-build)';
+  const missing = Object.keys(needed).filter((program) => !findProgram(program));
+  if (missing.length === 0) return;
+  const packages = missing.map((program) => needed[program]).join(' ');
+  throw new UserError(`missing: ${missing.join(', ')}. On Debian or Ubuntu: apt install ${packages}`);
+}
+
+async function setUp(wanted) {
+  const unknown = wanted.filter((variant) => !variants.includes(variant));
+  if (unknown.length) throw new UserError(`no variant ${unknown.join(', ')}; there are ${variants.join(', ')}`);
+  checkPrerequisites(wanted);
+  const toolsFolder = await tools();
+  const sources = {};
+  for (const name of Object.keys(pins.sources)) sources[name] = await source(name);
+  const emscriptenFolder = wanted.some(isWasm) ? await emscripten() : undefined;
+  mkdirSync(join(root, 'build/setup'), { recursive: true });
+  for (const variant of wanted) {
+    const folder = isWasm(variant) ? emscriptenFolder : undefined;
+    const settings = {
+      WIMM_TOOLS: toolsFolder,
+      WIMM_LIBRARIES: await libraries(variant.replace('-asan', ''), sources, folder),
+      ...(folder && { WIMM_EMSCRIPTEN: folder }),
+    };
+    const lines = Object.entries(settings).map(([name, value]) => `set(${name} "${value}")\n`);
+    writeFileSync(join(root, `build/setup/${variant}.cmake`), lines.join(''));
+  }
+}
+
+try {
+  const wanted = process.argv.slice(2);
+  await setUp(wanted.length ? wanted : variants);
+} catch (error) {
+  if (!(error instanceof UserError)) throw error;
+  console.error(`error: ${error.message}`);
+  process.exitCode = 1;
+}
