@@ -5,37 +5,56 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "wimm/tensor.h"
 
 namespace wimm {
 
-// An 8-bit image: rows top to bottom, `channels` interleaved samples a pixel (1 grey, 3 RGB).
+// An 8-bit image: rows top to bottom, `channels` interleaved samples a pixel (1 grey, 3 RGB, any number for other
+// data).
 struct ImageView {
   std::span<const uint8_t> pixels;
   int64_t width = 0, height = 0, channels = 3;
 };
 
+// The longest side of an image, given or made.
+inline constexpr int64_t max_image_side = 65'535;
+
+// timm's names. `nearest` takes the sample under the pixel's centre; the others widen with the scale, so that
+// downscaling is antialiased; `bicubic` has a = -0.5.
 enum class Interpolation : uint8_t { nearest, bilinear, bicubic };
+
+// center: the shorter edge is resized to the size before the crop, keeping the aspect ratio, and the middle taken.
+// squash: both edges are resized, the aspect ratio is lost. border: the longer edge is resized, and the rest filled
+// with the mean colour.
 enum class CropMode : uint8_t { center, squash, border };
 
+// A model's data configuration, as timm's resolve_data_config gives it.
 struct PreprocessOptions {
-  int64_t height = 224, width = 224;
-  double crop_pct = 0.875;
+  int64_t height = 224, width = 224;  // of the result
+  double crop_pct = 0.875;            // result / size before the crop; above 1 the result is padded with zeros
   CropMode crop_mode = CropMode::center;
   Interpolation interpolation = Interpolation::bicubic;
-  std::array<float, 3> mean{0.485f, 0.456f, 0.406f}, std{0.229f, 0.224f, 0.225f};
+  std::array<double, 3> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
+  int64_t max_pixels = 100'000'000;  // larger images are refused
 };
 
+// "nearest", "bilinear", "bicubic", and "random", which is bilinear outside of training.
+// Errors: invalid_argument.
 Interpolation parse_interpolation(std::string_view name);
+// "center", "squash", "border". Errors: invalid_argument.
 CropMode parse_crop_mode(std::string_view name);
 
-// PIL's Image.resize for 8-bit images (antialiased, fixed-point as PIL computes it), bit for bit.
-// `pixels` of the result: height × width × channels.
+// PIL's Image.resize for 8-bit images, bit for bit; every channel is resized alone (alpha is not premultiplied).
+// The result is [height, width, channels].
+// Errors: input_shape where a size is 0 or `pixels` has another length; limit_exceeded.
 std::vector<uint8_t> resize(const ImageView& image, int64_t width, int64_t height, Interpolation interpolation);
 
-// timm's `transforms_imagenet_eval`: the image resized, cropped and normalised, as [C, H, W] float32 of C = image.channels.
-// mean and std apply per channel, the three repeated cyclically where an image has more; a grey image takes their means.
+// timm's transforms_imagenet_eval: the image resized, cropped and normalised, as [C, H, W] float32 of C =
+// image.channels. mean and std apply per channel, repeated cyclically where an image has more; a grey image takes the
+// averages of the three (timm itself takes RGB images alone). Errors: input_shape, limit_exceeded as above;
+// invalid_argument for options out of range.
 FloatTensor preprocess(const ImageView& image, const PreprocessOptions& options);
 
 }  // namespace wimm
