@@ -84,11 +84,13 @@ class WindowPoolKernel final : public Kernel {
     }
   }
 
-  // How many values an average is taken over: padding that was asked for may count, what ceil_mode or `same` added never does.
+  // How many values an average is taken over: explicit padding if asked, what ceil_mode adds never, and `same` padding
+  // always, since timm pads the image itself.
   int64_t divisor(int64_t row, int64_t column, Range rows, Range columns) const {
     if constexpr (is_max) return 1;
     else {
-      if (!op_.count_include_pad || op_.padding.same) return rows.size() * columns.size();
+      if (op_.padding.same) return op_.kernel[0] * op_.kernel[1];
+      if (!op_.count_include_pad) return rows.size() * columns.size();
       return rows_.padded_size(row, op_.padding.bottom) * columns_.padded_size(column, op_.padding.right);
     }
   }

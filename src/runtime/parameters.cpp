@@ -1,0 +1,208 @@
+// Matching a checkpoint with a model, and random initialisation.
+#include "runtime/parameters.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+
+#include "graph/overloaded.h"
+#include "wimm/error.h"
+
+namespace wimm {
+namespace {
+
+constexpr size_t names_in_message = 50;
+
+std::string list(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), names_in_message); ++i) text += (i ? ", " : "") + names[i];
+  if (names.size() > names_in_message) text += ", … (" + std::to_string(names.size()) + " in all)";
+  return text;
+}
+
+bool is_batch_count(std::string_view name) { return name.ends_with("num_batches_tracked"); }
+
+// The shape with its second dimension replaced.
+Shape with_inputs(Shape shape, int64_t channels) {
+  shape[1] = channels;
+  return shape;
+}
+
+Shape with_rows(Shape shape, int64_t rows) {
+  shape[0] = rows;
+  return shape;
+}
+
+uint64_t mix(uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+// Uniform numbers in (0, 1), from a seed and a name.
+class Random {
+ public:
+  Random(uint64_t seed, std::string_view name) : state_(mix(seed)) {
+    for (unsigned char c : name) state_ = (state_ ^ c) * 0x100000001b3u;
+  }
+  double uniform() {
+    state_ += 0x9e3779b97f4a7c15u;
+    return (static_cast<double>(mix(state_) >> 11) + 0.5) * 0x1p-53;
+  }
+  double normal() { return std::sqrt(-2 * std::log(uniform())) * std::cos(6.283185307179586 * uniform()); }
+
+ private:
+  uint64_t state_;
+};
+
+}  // namespace
+
+std::vector<float> random_parameter(const Parameter& parameter, uint64_t seed) {
+  const int64_t count = element_count(parameter.shape);
+  std::vector<float> values(count);
+  Random random(seed, parameter.name);
+  switch (parameter.init) {
+    case Init::zeros: break;
+    case Init::ones: std::ranges::fill(values, 1.0f); break;
+    case Init::conv: {  // normal, variance 2 / fan_out
+      const double fan_out = static_cast<double>(count / std::max<int64_t>(1, parameter.shape[1]));
+      for (float& v : values) v = static_cast<float>(random.normal() * std::sqrt(2 / fan_out));
+      break;
+    }
+    case Init::linear: {  // uniform within ± 1/√fan_in
+      const double bound = 1 / std::sqrt(static_cast<double>(std::max<int64_t>(1, parameter.shape.back())));
+      for (float& v : values) v = static_cast<float>((2 * random.uniform() - 1) * bound);
+      break;
+    }
+    case Init::constant: return parameter.constant;
+  }
+  return values;
+}
+
+Parameters::Parameters(const Network& network, const ModelOptions& options, std::vector<bool> needed)
+    : network_(network), options_(options), needed_(std::move(needed)) {
+  const auto& parameters = network_.graph.parameters;
+  source_.resize(parameters.size());
+  fit_.assign(parameters.size(), Fit::none);
+  for (size_t i = 0; i < parameters.size(); ++i)
+    if (needed_[i]) bytes_total_ += element_count(parameters[i].shape) * sizeof(float);
+  if (options_.weights) match();
+}
+
+Parameters::Fit Parameters::fit(const Parameter& parameter, const Shape& shape) const {
+  if (shape == parameter.shape) return Fit::as_is;
+  if (shape.size() != parameter.shape.size() || shape.empty()) return Fit::none;
+  if (parameter.takes_input && shape.size() >= 2 && options_.in_chans != 3 && with_inputs(shape, parameter.shape[1]) == parameter.shape) {
+    if (shape[1] == 3 || (options_.in_chans == 1 && shape[1] % 3 == 0 && shape[1] / 3 == parameter.shape[1])) return Fit::adapt_input;
+  }
+  if (parameter.classifier && options_.label_offset > 0 && with_rows(shape, shape[0] - options_.label_offset) == parameter.shape)
+    return Fit::drop_rows;
+  return Fit::none;
+}
+
+void Parameters::match() {
+  const auto& parameters = network_.graph.parameters;
+  const auto& tensors = options_.weights->tensors();
+  std::unordered_map<std::string_view, size_t> by_name;
+  for (size_t i = 0; i < tensors.size(); ++i) by_name.emplace(tensors[i].name, i);
+
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const Parameter& parameter = parameters[i];
+    if (parameter.init == Init::constant) continue;
+    const auto found = by_name.find(parameter.name);
+    if (found == by_name.end()) {
+      if (needed_[i] && !is_batch_count(parameter.name)) report_.missing.push_back(parameter.name);
+      continue;
+    }
+    const TensorInfo& tensor = tensors[found->second];
+    by_name.erase(found);
+    if (!needed_[i] || is_batch_count(parameter.name)) continue;
+    source_[i] = static_cast<size_t>(&tensor - tensors.data());
+    fit_[i] = is_floating_point(tensor.dtype) ? fit(parameter, tensor.shape) : Fit::none;
+    if (fit_[i] == Fit::none && !(parameter.classifier && options_.reset_classifier))
+      report_.mismatched.push_back(parameter.name + ": expected " + to_string(parameter.shape) + ", got " +
+                                   std::string(name_of(tensor.dtype)) + " " + to_string(tensor.shape));
+  }
+  for (const TensorInfo& tensor : tensors) {
+    if (!by_name.contains(tensor.name)) continue;
+    const bool of_classifier = std::ranges::any_of(network_.classifier, [&](const std::string& module) { return tensor.name.starts_with(module + "."); });
+    if (!(of_classifier && options_.num_classes == 0)) report_.unexpected.push_back(tensor.name);
+  }
+  if (options_.strict) throw_mismatch();
+}
+
+void Parameters::throw_mismatch() const {
+  if (report_.missing.empty() && report_.unexpected.empty() && report_.mismatched.empty()) return;
+  std::vector<std::string> unexpected;
+  for (const std::string& name : report_.unexpected) unexpected.push_back(quote(name));
+  std::string message = "the weights do not fit the model.";
+  if (!report_.missing.empty()) message += " Missing: " + list(report_.missing) + ".";
+  if (!unexpected.empty()) message += " Unexpected: " + list(unexpected) + ".";
+  if (!report_.mismatched.empty()) message += " Mismatched: " + list(report_.mismatched) + ".";
+  Error error(ErrorCode::state_dict_mismatch, message + " Check the model's name, or load with strict: false");
+  error.missing = report_.missing;
+  error.unexpected = report_.unexpected;
+  error.mismatched = report_.mismatched;
+  throw error;
+}
+
+std::vector<float> Parameters::finish(const Tensor& tensor, std::string_view name) const {
+  std::vector<float> values = to_float32(tensor, name);
+  if (options_.dtype == DType::float16)
+    for (float& v : values) {
+      const float half = half_to_float(float_to_half(v));
+      if (std::isinf(half) && !std::isinf(v))
+        throw Error(ErrorCode::weights_nonfinite, "a weight of " + std::to_string(v) + " in " + std::string(name) + " is beyond float16; use dtype 'float32'")
+            .in_tensor(name);
+      v = half;
+    }
+  return values;
+}
+
+std::vector<float> Parameters::read_weights(ParameterId id) const {
+  const Parameter& parameter = network_.graph.parameters[id];
+  if (parameter.init == Init::constant || fit_[id] == Fit::none) return random_parameter(parameter, options_.seed);
+  Tensor tensor = options_.weights->read(source_[id]);
+  if (fit_[id] == Fit::adapt_input) tensor = adapt_input_conv(tensor, options_.in_chans);
+  if (fit_[id] == Fit::drop_rows) {
+    const size_t row_bytes = tensor.data.size() / static_cast<size_t>(tensor.shape[0]);
+    tensor.data.erase(tensor.data.begin(), tensor.data.begin() + static_cast<ptrdiff_t>(row_bytes * static_cast<size_t>(options_.label_offset)));
+    tensor.shape = parameter.shape;
+  }
+  return finish(tensor, parameter.name);
+}
+
+std::vector<float> Parameters::read(ParameterId id) {
+  std::vector<float> values = read_weights(id);
+  bytes_done_ += values.size() * sizeof(float);
+  if (options_.on_progress) options_.on_progress(bytes_done_, bytes_total_);
+  return values;
+}
+
+std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>& needed_nodes) {
+  std::vector<bool> needed(graph.parameters.size());
+  const auto use = [&](auto... ids) {
+    for (ParameterId id : {ids...})
+      if (id != no_id) needed[id] = true;
+  };
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (!needed_nodes[i]) continue;
+    std::visit(Overloaded{
+                   [&](const Conv2d& op) {
+                     use(op.weight, op.bias);
+                     for (const Affine& affine : op.folded) use(affine.weight, affine.bias, affine.mean, affine.var);
+                   },
+                   [&](const Affine& op) { use(op.weight, op.bias, op.mean, op.var); },
+                   [&](const Linear& op) { use(op.weight, op.bias); },
+                   [&](const GroupNorm& op) { use(op.weight, op.bias); },
+                   [&](const LayerNorm& op) { use(op.weight, op.bias); },
+                   [&](const EvoNormS0& op) { use(op.v, op.weight, op.bias); },
+                   [&](const ChannelConv& op) { use(op.weight); },
+                   [](const auto&) {},
+               },
+               graph.nodes[i].op);
+  }
+  return needed;
+}
+
+}  // namespace wimm

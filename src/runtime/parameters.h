@@ -1,0 +1,49 @@
+// Where a model's parameters come from: a checkpoint, adapted to the model, or a random initialisation.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "graph/graph.h"
+#include "kernels/kernel.h"
+#include "wimm/model.h"
+
+namespace wimm {
+
+// Random weights as timm initialises them, the same for the same seed and names.
+std::vector<float> random_parameter(const Parameter& parameter, uint64_t seed);
+
+// The parameters of one network, read one at a time.
+class Parameters final : public ParameterReader {
+ public:
+  // Matches the network's parameters with `options.weights`, where there are any; only those in `needed` must be there.
+  // Errors: state_dict_mismatch (strict), with the full lists.
+  Parameters(const Network& network, const ModelOptions& options, std::vector<bool> needed);
+
+  std::vector<float> read(ParameterId id) override;
+  const LoadReport& report() const { return report_; }
+
+ private:
+  // How a tensor of the file becomes a parameter.
+  enum class Fit : uint8_t { as_is, adapt_input, drop_rows, none };
+
+  void match();
+  Fit fit(const Parameter& parameter, const Shape& shape) const;
+  void throw_mismatch() const;
+  std::vector<float> read_weights(ParameterId id) const;
+  std::vector<float> finish(const Tensor& tensor, std::string_view name) const;
+
+  const Network& network_;
+  const ModelOptions& options_;
+  std::vector<bool> needed_;
+  std::vector<size_t> source_;  // by parameter: index in the state dict
+  std::vector<Fit> fit_;        // by parameter
+  LoadReport report_;
+  uint64_t bytes_done_ = 0, bytes_total_ = 0;
+};
+
+// For each parameter, whether one of these nodes uses it.
+std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>& needed_nodes);
+
+}  // namespace wimm

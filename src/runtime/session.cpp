@@ -1,0 +1,103 @@
+// Running a plan.
+#include "runtime/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+
+#include "wimm/error.h"
+
+namespace wimm {
+namespace {
+
+Shape channels_last(const Shape& shape) {
+  return shape.size() == 4 ? Shape{shape[0], shape[2], shape[3], shape[1]} : shape;
+}
+
+Shape channels_first(const Shape& shape) {
+  return shape.size() == 4 ? Shape{shape[0], shape[3], shape[1], shape[2]} : shape;
+}
+
+// to[n][j][i] = from[n][i][j], in tiles that stay in cache.
+void transpose(const float* from, float* to, int64_t batch, int64_t rows, int64_t columns, ThreadPool& pool) {
+  constexpr int64_t tile = 16;
+  const int64_t strips = (columns + tile - 1) / tile;
+  pool.parallel_for(batch * strips, std::max<int64_t>(1, strips / 4), [&](int64_t begin, int64_t end) {
+    for (int64_t strip = begin; strip < end; ++strip) {
+      const int64_t n = strip / strips, j0 = strip % strips * tile, j1 = std::min(j0 + tile, columns);
+      const float* source = from + n * rows * columns;
+      float* target = to + n * rows * columns;
+      for (int64_t i0 = 0; i0 < rows; i0 += tile)
+        for (int64_t j = j0; j < j1; ++j)
+          for (int64_t i = i0; i < std::min(i0 + tile, rows); ++i) target[j * rows + i] = source[i * columns + j];
+    }
+  });
+}
+
+void copy(const float* from, float* to, const Shape& nhwc, bool to_channels_last, ThreadPool& pool) {
+  if (nhwc.size() != 4) {
+    std::memcpy(to, from, static_cast<size_t>(element_count(nhwc)) * sizeof(float));
+    return;
+  }
+  const int64_t pixels = nhwc[1] * nhwc[2], channels = nhwc[3];
+  transpose(from, to, nhwc[0], to_channels_last ? channels : pixels, to_channels_last ? pixels : channels, pool);
+}
+
+}  // namespace
+
+void Session::Free::operator()(float* memory) const { std::free(memory); }
+
+Session::Session(const Graph& graph, Kernels kernels, int threads) : graph_(graph), kernels_(std::move(kernels)), pool_(threads) {}
+
+size_t Session::weight_bytes() const {
+  size_t bytes = 0;
+  for (const auto& kernel : kernels_)
+    if (kernel) bytes += kernel->weight_bytes();
+  return bytes;
+}
+
+std::vector<FloatTensor> Session::run(NodeId source, std::span<const NodeId> outputs, const FloatView& value, const StepObserver& observer) {
+  prepare(source, outputs, channels_last(value.shape));
+  copy(value.data.data(), arena_.get() + plan_->offsets[source], plan_->input_shape, true, pool_);
+  for (NodeId id : plan_->steps) {
+    const auto start = std::chrono::steady_clock::now();
+    run_step(id);
+    if (observer) observer(id, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::vector<FloatTensor> results;
+  for (NodeId id : outputs) {
+    const Shape& shape = plan_->shapes[id];
+    FloatTensor& result = results.emplace_back(channels_first(shape), std::vector<float>(element_count(shape)));
+    copy(arena_.get() + plan_->offsets[id], result.data.data(), shape, false, pool_);
+  }
+  return results;
+}
+
+void Session::prepare(NodeId source, std::span<const NodeId> outputs, const Shape& input_shape) {
+  if (plan_ && plan_->source == source && std::ranges::equal(plan_->outputs, outputs) && plan_->input_shape == input_shape) return;
+  plan_.reset();  // kernels are about to change
+  Plan plan = make_plan(graph_, kernels_, source, outputs, input_shape, pool_);
+  const size_t floats = plan.arena_floats + (plan.workspace_bytes + sizeof(float) - 1) / sizeof(float) + overread_floats;
+  if (floats > arena_floats_ || floats < arena_floats_ / 4) {
+    arena_.reset();
+    arena_floats_ = 0;
+    constexpr size_t alignment = 64;
+    void* memory = std::aligned_alloc(alignment, (floats * sizeof(float) + alignment - 1) / alignment * alignment);
+    if (!memory) throw Error(ErrorCode::out_of_memory, "no memory for the activations: " + std::to_string(floats * sizeof(float) >> 20) + " MiB; use a smaller input or batch");
+    std::memset(memory, 0, floats * sizeof(float));
+    arena_.reset(static_cast<float*>(memory));
+    arena_floats_ = floats;
+  }
+  plan_ = std::move(plan);
+}
+
+void Session::run_step(NodeId id) {
+  const Node& node = graph_.nodes[id];
+  std::vector<const float*> inputs;
+  for (NodeId input : node.inputs) inputs.push_back(arena_.get() + plan_->offsets[input]);
+  auto* workspace = reinterpret_cast<std::byte*>(arena_.get() + plan_->arena_floats);
+  kernels_[id]->run(inputs, arena_.get() + plan_->offsets[id], workspace, pool_);
+}
+
+}  // namespace wimm
