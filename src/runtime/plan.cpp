@@ -132,7 +132,10 @@ class Planner {
 
 Plan make_plan(const Graph& graph, const Kernels& kernels, NodeId source, std::span<const NodeId> outputs, const Shape& input_shape,
                ThreadPool& pool) {
-  Plan plan{.source = source, .outputs = {outputs.begin(), outputs.end()}, .input_shape = input_shape};
+  Plan plan;
+  plan.source = source;
+  plan.outputs.assign(outputs.begin(), outputs.end());
+  plan.input_shape = input_shape;
   plan.shapes.resize(graph.nodes.size());
   plan.offsets.resize(graph.nodes.size());
   Planner(graph, kernels, plan).run(pool);
