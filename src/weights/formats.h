@@ -1,0 +1,24 @@
+// The readers behind load_state_dict, one for each file format, and what they share.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "wimm/weights.h"
+
+namespace wimm {
+
+// Each checks the structure of the whole file before it returns, and reads no tensor data.
+std::unique_ptr<StateDict> open_safetensors(std::shared_ptr<const ByteSource> source, const ReadLimits& limits);
+std::unique_ptr<StateDict> open_pytorch_zip(std::shared_ptr<const ByteSource> source, const ReadLimits& limits);
+std::unique_ptr<StateDict> open_pytorch_legacy(std::shared_ptr<const ByteSource> source, const ReadLimits& limits);
+
+// Bytes of a tensor from a file, after checking its rank, its dimensions and the size against the limits.
+uint64_t checked_byte_count(DType dtype, const Shape& shape, const ReadLimits& limits);
+// Throws limit_exceeded where there are too many tensors, a name is too long, or all of them together are too large.
+void check_limits(const std::vector<TensorInfo>& tensors, const ReadLimits& limits);
+// Removes the prefixes that wrappers of a model leave (`module.`, `_orig_mod.`, `model.`), each only where all names
+// have it.
+void strip_wrapper_prefixes(std::vector<TensorInfo>& tensors);
+
+}  // namespace wimm

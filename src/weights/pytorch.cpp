@@ -1,0 +1,112 @@
+// From the object of a torch.save file to named tensors, and from strided views to contiguous data.
+#include "weights/pytorch.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <unordered_set>
+
+#include "weights/bytes.h"
+#include "weights/formats.h"
+#include "wimm/error.h"
+
+namespace wimm {
+
+namespace {
+
+constexpr std::string_view kWrappers[] = {"state_dict_ema", "model_ema", "state_dict", "model"};
+
+const pickle::Dict& find_state_dict(const pickle::Object& object) {
+  const auto* top = object.get<pickle::Dict>(object.root);
+  if (top == nullptr) {
+    throw Error(ErrorCode::state_dict_mismatch,
+                "the checkpoint holds something other than a dictionary of tensors; save the model's state_dict()");
+  }
+  for (const std::string_view wrapper : kWrappers) {
+    const std::optional<pickle::Ref> value = object.find(*top, wrapper);
+    const auto* inner = value ? object.get<pickle::Dict>(*value) : nullptr;
+    if (inner != nullptr) return *inner;
+  }
+  return *top;
+}
+
+// Elements from the first of the view to the last, in the storage. The view is not empty and inside its storage.
+uint64_t extent(const pickle::TensorView& view) {
+  uint64_t last = 0;
+  for (size_t i = 0; i < view.shape.size(); ++i) last += view.strides[i] * static_cast<uint64_t>(view.shape[i] - 1);
+  return last + 1;
+}
+
+bool is_contiguous(const pickle::TensorView& view) {
+  uint64_t expected = 1;
+  for (size_t i = view.shape.size(); i-- > 0;) {
+    if (view.shape[i] != 1 && view.strides[i] != expected) return false;
+    expected *= static_cast<uint64_t>(view.shape[i]);
+  }
+  return true;
+}
+
+// Copies the elements of a strided view of `from` to `to`, row-major.
+void gather(const pickle::TensorView& view, size_t item_bytes, std::span<const std::byte> from,
+            std::span<std::byte> to) {
+  std::vector<int64_t> index(view.shape.size(), 0);
+  size_t position = 0;  // of the element in `from`
+  for (size_t done = 0; done < to.size(); done += item_bytes) {
+    std::memcpy(&to[done], &from[position * item_bytes], item_bytes);
+    for (size_t axis = view.shape.size(); axis-- > 0;) {
+      const auto stride = static_cast<size_t>(view.strides[axis]);
+      position += stride;
+      if (++index[axis] < view.shape[axis]) break;
+      position -= stride * static_cast<size_t>(view.shape[axis]);
+      index[axis] = 0;
+    }
+  }
+}
+
+}  // namespace
+
+uint64_t byte_count(const pickle::Storage& storage) { return checked_multiply(storage.size, size_of(storage.dtype)); }
+
+PytorchStateDict::PytorchStateDict(std::string_view format, const pickle::Object& object, StorageReader read_storage,
+                                   const ReadLimits& limits)
+    : format_(format), read_storage_(std::move(read_storage)) {
+  std::unordered_set<std::string_view> names;
+  for (const auto& [key, value] : find_state_dict(object).items) {
+    const auto* tensor = object.get<pickle::TensorRef>(value);
+    if (tensor == nullptr) continue;
+    const auto* name = object.get<std::string>(key);
+    if (name == nullptr) throw Error(ErrorCode::format_corrupt, "a key of the state dict is not a string");
+    if (!names.insert(*name).second) {
+      throw Error(ErrorCode::format_corrupt, "the state dict has two tensors named " + quote(*name)).in_tensor(*name);
+    }
+    const pickle::TensorView& view = object.tensors[tensor->index];
+    tensors_.push_back({*name, object.storages[view.storage].dtype, view.shape});
+    views_.push_back(view);
+  }
+  if (tensors_.empty()) {
+    throw Error(ErrorCode::state_dict_mismatch,
+                "the checkpoint holds no tensors, neither at its top nor under state_dict or model");
+  }
+  check_limits(tensors_, limits);
+  strip_wrapper_prefixes(tensors_);
+}
+
+Tensor PytorchStateDict::read(size_t index) const {
+  const TensorInfo& info = tensors_.at(index);
+  const pickle::TensorView& view = views_[index];
+  const size_t item_bytes = size_of(info.dtype);
+  const uint64_t bytes = checked_multiply(static_cast<uint64_t>(element_count(info.shape)), item_bytes);
+  Tensor tensor{info.dtype, info.shape, std::vector<std::byte>(checked_size(bytes))};
+  if (tensor.data.empty()) return tensor;
+  const uint64_t begin = checked_multiply(view.offset, item_bytes);
+  if (is_contiguous(view)) {
+    read_storage_(view.storage, begin, tensor.data);
+  } else {
+    std::vector<std::byte> strided(checked_size(checked_multiply(extent(view), item_bytes)));
+    read_storage_(view.storage, begin, strided);
+    gather(view, item_bytes, strided, tensor.data);
+  }
+  return tensor;
+}
+
+}  // namespace wimm

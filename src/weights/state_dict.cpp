@@ -1,0 +1,128 @@
+// Telling the formats apart by content, and the rules that they share: limits and the prefixes of wrappers.
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "weights/bytes.h"
+#include "weights/formats.h"
+#include "wimm/error.h"
+
+namespace wimm {
+
+namespace {
+
+constexpr size_t kHeadBytes = 512;
+
+struct OtherFormat {
+  size_t offset;
+  std::string_view magic;
+  ErrorCode code;
+  std::string_view message;
+};
+
+// Files that people take for weights.
+constexpr OtherFormat kOtherFormats[] = {
+    {0, "version https://git-lfs", ErrorCode::format_unknown,
+     "the file is a Git LFS pointer, not the weights; fetch the file itself (git lfs pull)"},
+    {0, "\x1f\x8b", ErrorCode::format_unknown, "the file is gzip data; decompress it first"},
+    {0, "\x93NUMPY", ErrorCode::format_unsupported, "the file is a NumPy array (.npy), not a checkpoint"},
+    {0, "\x89HDF", ErrorCode::format_unsupported, "the file is an HDF5 file, not a checkpoint that wimm reads"},
+    {257, "ustar", ErrorCode::format_unsupported,
+     "the file is a tar archive, as PyTorch 0.1 wrote them; load it with a newer PyTorch and save it again"},
+};
+
+bool has_at(std::string_view head, size_t offset, std::string_view magic) {
+  return head.size() >= offset && head.substr(offset).starts_with(magic);
+}
+
+// The error for a file of no format that we read.
+Error unknown_format(std::string_view head) {
+  for (const OtherFormat& other : kOtherFormats) {
+    if (has_at(head, other.offset, other.magic)) return Error(other.code, std::string(other.message));
+  }
+  const size_t start = std::min(head.find_first_not_of(" \t\r\n"), head.size());
+  const std::string_view text = head.substr(start);
+  if (text.starts_with('<')) {
+    return Error(ErrorCode::format_unknown, "the file looks like HTML, not weights; is the address right?");
+  }
+  if (text.starts_with('{')) {
+    return Error(ErrorCode::format_unsupported,
+                 "the file is JSON, perhaps the index of a sharded checkpoint; give the file of weights itself");
+  }
+  return Error(ErrorCode::format_unknown, "the file is neither safetensors, nor a PyTorch checkpoint, nor a wimm pack");
+}
+
+// Eight bytes of header length, then '{'; or any length that a header may have.
+bool looks_like_safetensors(std::string_view head) {
+  if (head.size() < 8) return false;
+  return has_at(head, 8, "{") || head.substr(4, 4) == std::string_view("\0\0\0\0", 4);
+}
+
+}  // namespace
+
+std::optional<size_t> StateDict::find(std::string_view name) const {
+  const auto found = std::ranges::find(tensors(), name, &TensorInfo::name);
+  if (found == tensors().end()) return std::nullopt;
+  return static_cast<size_t>(found - tensors().begin());
+}
+
+std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> source, const ReadLimits& limits) {
+  std::string head(static_cast<size_t>(std::min<uint64_t>(kHeadBytes, source->size())), '\0');
+  source->read(0, std::as_writable_bytes(std::span(head)));
+  if (head.size() < 8)
+    throw Error(ErrorCode::format_truncated, "the file has only " + std::to_string(head.size()) + " bytes");
+  if (head.starts_with("PK\x03\x04") || head.starts_with("PK\x05\x06"))
+    return open_pytorch_zip(std::move(source), limits);
+  if (looks_like_safetensors(head)) return open_safetensors(std::move(source), limits);
+  if (head[0] == '\x80' && head[1] >= 1 && head[1] <= 9) return open_pytorch_legacy(std::move(source), limits);
+  throw unknown_format(head);
+}
+
+uint64_t checked_byte_count(DType dtype, const Shape& shape, const ReadLimits& limits) {
+  if (shape.size() > limits.rank) {
+    throw Error(ErrorCode::limit_exceeded, "a tensor has " + std::to_string(shape.size()) +
+                                               " dimensions, the limit is " + std::to_string(limits.rank));
+  }
+  uint64_t count = 1;
+  for (const int64_t dim : shape) {
+    if (dim < 0) throw Error(ErrorCode::format_corrupt, "a tensor has the negative dimension " + std::to_string(dim));
+    count = checked_multiply(count, static_cast<uint64_t>(dim));
+  }
+  return checked_multiply(count, size_of(dtype));
+}
+
+void check_limits(const std::vector<TensorInfo>& tensors, const ReadLimits& limits) {
+  if (tensors.size() > limits.tensors) {
+    throw Error(ErrorCode::limit_exceeded, "the checkpoint has " + std::to_string(tensors.size()) +
+                                               " tensors, the limit is " + std::to_string(limits.tensors));
+  }
+  uint64_t total = 0;
+  for (const TensorInfo& tensor : tensors) {
+    if (tensor.name.size() > limits.tensor_name_bytes) {
+      throw Error(ErrorCode::limit_exceeded, "a tensor's name has " + std::to_string(tensor.name.size()) +
+                                                 " bytes, the limit is " + std::to_string(limits.tensor_name_bytes))
+          .in_tensor(tensor.name);
+    }
+    total = checked_add(total, checked_byte_count(tensor.dtype, tensor.shape, limits));
+  }
+  if (total > limits.total_bytes) {
+    throw Error(ErrorCode::limit_exceeded, "the tensors take " + std::to_string(total) + " bytes, the limit is " +
+                                               std::to_string(limits.total_bytes));
+  }
+}
+
+void strip_wrapper_prefixes(std::vector<TensorInfo>& tensors) {
+  constexpr std::array<std::string_view, 3> kPrefixes = {"module.", "_orig_mod.", "model."};
+  if (tensors.empty()) return;
+  const auto shared = [&](std::string_view prefix) {
+    return std::ranges::all_of(tensors, [&](const TensorInfo& tensor) {
+      return tensor.name.size() > prefix.size() && tensor.name.starts_with(prefix);
+    });
+  };
+  for (auto prefix = std::ranges::find_if(kPrefixes, shared); prefix != kPrefixes.end();
+       prefix = std::ranges::find_if(kPrefixes, shared)) {
+    for (TensorInfo& tensor : tensors) tensor.name.erase(0, prefix->size());
+  }
+}
+
+}  // namespace wimm
