@@ -92,11 +92,11 @@ export class WimmError extends PlainError {
     Object.defineProperty(this, 'stack', { value: trace, configurable: true, writable: true });
   }
 
-  /** All fields as plain data; of a cause that is an error, its name and message. */
+  /** All fields as plain data; of a cause, its name and message. */
   toJSON(): WimmErrorData {
-    const { cause } = this;
-    if (cause === undefined) return { ...this };
-    return { ...this, cause: cause instanceof Error ? { name: cause.name, message: cause.message } : String(cause) };
+    if (typeof this.cause === 'string' || this.cause === undefined) return { ...this, cause: this.cause };
+    const { name, message } = Object(this.cause) as Partial<Error>;
+    return { ...this, cause: { name, message } };
   }
 
   /** The error that `data` (a clone, or parsed JSON) was made from. */

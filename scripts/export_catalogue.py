@@ -9,7 +9,7 @@ The table, one line per architecture, keys in camelCase:
   modules     module -> its `cfg`, the most usual value of each key, and its `architectures`: name -> tag -> what the
               tag's cfg has otherwise. The default tag comes first; null unsets a key; hfHubId "timm/" stands for
               "timm/<arch>.<tag>". An architecture without tags has one named "".
-  deprecated  old name -> the `arch` or `arch.tag` that timm maps it to
+  deprecated  old name -> the `arch` or `arch.tag` that timm maps it to, where timm still has that
   releases    older release -> module -> the names it listed, with weights or without
   retired     as modules: names of older releases that timm has dropped since, with the cfg they had
 """
@@ -123,7 +123,11 @@ def read_catalogue(timm, old_wheel):
     return {
         "timm": TIMM,
         "modules": module_tables(current),
-        "deprecated": dict(sorted(registry.get_deprecated_models().items())),
+        "deprecated": {
+            name: replacement
+            for name, replacement in sorted(registry.get_deprecated_models().items())
+            if replacement in registry._model_pretrained_cfgs
+        },
         "releases": {OLD_TIMM: dict(sorted(release.items()))},
         "retired": module_tables(retired),
     }
