@@ -59,10 +59,15 @@ class StateDict {
   std::optional<size_t> find(std::string_view name) const;
 };
 
-// Opens a checkpoint. Wrappers (`state_dict`, `model`, …, in that order) are opened, and a `module.`, `_orig_mod.` or
-// `model.` prefix is stripped where every name has it.
-// Errors: format_*, pickle_forbidden, limit_exceeded, integrity.
+// Opens a checkpoint. Wrappers are opened as timm does: the value of `state_dict_ema`, `model_ema`, `state_dict` or `model`,
+// the first that is there, else the top. A `module.`, `_orig_mod.` or `model.` prefix is stripped where every name has it.
+// Not for several threads at once.
+// Errors: format_*, pickle_forbidden, limit_exceeded, integrity; state_dict_mismatch where there are no tensors.
 std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> source, const ReadLimits& limits = {});
+
+// The names by which a timm model with these parameters knows the tensors of a checkpoint, one for each tensor. A checkpoint
+// with EfficientNet-PyTorch's names (`_blocks.7._depthwise_conv.weight`) is recognised by its content; others keep theirs.
+std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters);
 
 // timm's adapt_input_conv: the weight [O, 3·n, kH, kW] of a first convolution for another number of input channels.
 // 1 channel: the sum over the input axis (over groups of three where there are more than 3, as space-to-depth stems have);

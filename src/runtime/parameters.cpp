@@ -108,8 +108,11 @@ Parameters::Fit Parameters::fit(const Parameter& parameter, const Shape& shape) 
 void Parameters::match() {
   const auto& parameters = network_.graph.parameters;
   const auto& tensors = options_.weights->tensors();
+  std::vector<std::string> parameter_names;
+  for (const Parameter& parameter : parameters) parameter_names.push_back(parameter.name);
+  const std::vector<std::string> names = timm_names(tensors, parameter_names);
   std::unordered_map<std::string_view, size_t> by_name;
-  for (size_t i = 0; i < tensors.size(); ++i) by_name.emplace(tensors[i].name, i);
+  for (size_t i = 0; i < tensors.size(); ++i) by_name.emplace(names[i], i);
 
   for (size_t i = 0; i < parameters.size(); ++i) {
     const Parameter& parameter = parameters[i];
@@ -128,10 +131,10 @@ void Parameters::match() {
       report_.mismatched.push_back(parameter.name + ": expected " + to_string(parameter.shape) + ", got " +
                                    std::string(name_of(tensor.dtype)) + " " + to_string(tensor.shape));
   }
-  for (const TensorInfo& tensor : tensors) {
-    if (!by_name.contains(tensor.name)) continue;
-    const bool of_classifier = std::ranges::any_of(network_.classifier, [&](const std::string& module) { return tensor.name.starts_with(module + "."); });
-    if (!(of_classifier && options_.num_classes == 0)) report_.unexpected.push_back(tensor.name);
+  for (const std::string& name : names) {
+    if (!by_name.contains(name)) continue;
+    const bool of_classifier = std::ranges::any_of(network_.classifier, [&](const std::string& module) { return name.starts_with(module + "."); });
+    if (!(of_classifier && options_.num_classes == 0)) report_.unexpected.push_back(name);
   }
   if (options_.strict) throw_mismatch();
 }

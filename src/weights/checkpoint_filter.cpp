@@ -1,0 +1,106 @@
+// Checkpoints of other projects whose tensors differ from timm's only by name.
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "wimm/weights.h"
+
+namespace wimm {
+
+namespace {
+
+struct Rename {
+  std::string_view from, to;
+};
+
+// EfficientNet-PyTorch (lukemelas) and its port of the lite models.
+constexpr Rename kTop[] = {{"_conv_stem.", "conv_stem."},
+                           {"_bn0.", "bn1."},
+                           {"_conv_head.", "conv_head."},
+                           {"_bn1.", "bn2."},
+                           {"_fc.", "classifier."}};
+// A block that expands its channels first, timm's InvertedResidual.
+constexpr Rename kInvertedResidual[] = {{"_expand_conv.", "conv_pw."},      {"_bn0.", "bn1."},
+                                        {"_depthwise_conv.", "conv_dw."},   {"_bn1.", "bn2."},
+                                        {"_se_reduce.", "se.conv_reduce."}, {"_se_expand.", "se.conv_expand."},
+                                        {"_project_conv.", "conv_pwl."},    {"_bn2.", "bn3."}};
+// One that does not, timm's DepthwiseSeparableConv.
+constexpr Rename kDepthwiseSeparable[] = {{"_depthwise_conv.", "conv_dw."},   {"_bn1.", "bn1."},
+                                          {"_se_reduce.", "se.conv_reduce."}, {"_se_expand.", "se.conv_expand."},
+                                          {"_project_conv.", "conv_pw."},     {"_bn2.", "bn2."}};
+
+constexpr std::string_view kFlatBlocks = "_blocks.", kStagedBlocks = "blocks.";
+
+std::optional<std::string> rename(std::string_view name, std::span<const Rename> renames) {
+  for (const auto& [from, to] : renames) {
+    if (name.starts_with(from)) return std::string(to).append(name.substr(from.size()));
+  }
+  return std::nullopt;
+}
+
+// Takes "12." off the front of a name.
+std::optional<unsigned> take_index(std::string_view& name) {
+  unsigned index = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
+  const auto digits = static_cast<size_t>(end - name.data());
+  if (error != std::errc() || digits == name.size() || name[digits] != '.') return std::nullopt;
+  name.remove_prefix(digits + 1);
+  return index;
+}
+
+// "blocks.<stage>.<block>." of each block of the model, in order. EfficientNet-PyTorch numbers them through.
+std::vector<std::string> block_prefixes(std::span<const std::string> parameters) {
+  std::set<std::pair<unsigned, unsigned>> blocks;
+  for (std::string_view name : parameters) {
+    if (!name.starts_with(kStagedBlocks)) continue;
+    name.remove_prefix(kStagedBlocks.size());
+    const std::optional<unsigned> stage = take_index(name), block = stage ? take_index(name) : std::nullopt;
+    if (block) blocks.emplace(*stage, *block);
+  }
+  std::vector<std::string> prefixes;
+  for (const auto& [stage, block] : blocks) {
+    prefixes.push_back("blocks." + std::to_string(stage) + "." + std::to_string(block) + ".");
+  }
+  return prefixes;
+}
+
+// The indices of the blocks that expand their channels.
+std::set<unsigned> expanding_blocks(const std::vector<TensorInfo>& tensors) {
+  std::set<unsigned> expanding;
+  for (const TensorInfo& tensor : tensors) {
+    std::string_view name = tensor.name;
+    if (!name.starts_with(kFlatBlocks)) continue;
+    name.remove_prefix(kFlatBlocks.size());
+    const std::optional<unsigned> index = take_index(name);
+    if (index && name.starts_with("_expand_conv.")) expanding.insert(*index);
+  }
+  return expanding;
+}
+
+}  // namespace
+
+std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters) {
+  std::vector<std::string> names;
+  for (const TensorInfo& tensor : tensors) names.push_back(tensor.name);
+  if (std::ranges::find(names, "_conv_stem.weight") == names.end()) return names;
+
+  const std::vector<std::string> prefixes = block_prefixes(parameters);
+  const std::set<unsigned> expanding = expanding_blocks(tensors);
+  for (std::string& name : names) {
+    std::string_view rest = name;
+    std::optional<std::string> renamed = rename(rest, kTop);
+    if (rest.starts_with(kFlatBlocks)) {
+      rest.remove_prefix(kFlatBlocks.size());
+      const std::optional<unsigned> index = take_index(rest);
+      if (!index || *index >= prefixes.size()) continue;
+      renamed = expanding.contains(*index) ? rename(rest, kInvertedResidual) : rename(rest, kDepthwiseSeparable);
+      if (renamed) renamed->insert(0, prefixes[*index]);
+    }
+    if (renamed) name = std::move(*renamed);
+  }
+  return names;
+}
+
+}  // namespace wimm
