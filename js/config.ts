@@ -1,0 +1,38 @@
+// Defaults of the whole package, which `configure` sets.
+
+import { type Check, cacheCheck, readOptions, threadsCheck, webAddress } from './options.js';
+import type { Configuration, WeightsCache } from './types.js';
+
+/** The address of a folder, with a slash at its end. */
+const folder: Check<string> = {
+  wanted: 'the address of a folder',
+  read: (value) => {
+    if (!(typeof value === 'string' || value instanceof URL)) return undefined;
+    const base = (globalThis.location as Location | undefined)?.href;
+    if (!URL.canParse(value, base)) return undefined;
+    return new URL(value, base).href.replace(/\/*$/, '/');
+  },
+};
+
+const checks = { wasm: folder, threads: threadsCheck, hub: webAddress, cache: cacheCheck };
+
+interface Settings {
+  wasm: string | undefined;
+  threads: number | undefined;
+  hub: string;
+  cache: boolean | WeightsCache;
+}
+
+export const settings: Settings = {
+  wasm: undefined,
+  threads: undefined,
+  hub: 'https://huggingface.co',
+  cache: true,
+};
+
+/** Sets defaults for the calls that follow. */
+export function configure(configuration: Configuration): void {
+  for (const [name, value] of Object.entries(readOptions('configure', configuration, checks))) {
+    if (value !== undefined) Object.assign(settings, { [name]: value });
+  }
+}

@@ -1,0 +1,76 @@
+// What runs models: asynchronous methods on plain data, so that a worker may stand between it and its caller.
+
+import type {
+  Backend,
+  DType,
+  FeatureLevel,
+  LayerProfile,
+  LoadReport,
+  MemoryUse,
+  ParameterInfo,
+  StateTensor,
+  Tensor,
+} from '../types.js';
+
+/** A weights file that can be read at any place. */
+export type WeightsFile = { kind: 'bytes'; bytes: Uint8Array } | { kind: 'file'; path: string };
+
+export interface ModelSpec {
+  architecture: string;
+  inChans: number;
+  numClasses: number;
+  globalPool: string | undefined;
+  imgSize: [number, number] | undefined;
+  featuresOnly: boolean;
+  outIndices: number[];
+  seed: number;
+  strict: boolean;
+  resetClassifier: boolean;
+  labelOffset: number;
+  dtype: DType;
+  weights: WeightsFile | undefined;
+}
+
+/** A model of an engine, and what is known of it. */
+export interface ModelFacts {
+  id: number;
+  numFeatures: number;
+  featureInfo: FeatureLevel[];
+  parameters: Map<string, ParameterInfo>;
+  loadReport: LoadReport;
+}
+
+export interface PixelImage {
+  data: Uint8Array;
+  width: number;
+  height: number;
+  channels: number;
+}
+
+export interface PreprocessSpec {
+  height: number;
+  width: number;
+  cropPct: number;
+  cropMode: string;
+  interpolation: string;
+  mean: number[];
+  std: number[];
+}
+
+export type Run = 'forward' | 'forwardFeatures' | 'forwardHead' | 'preLogits' | 'embed' | 'forwardIntermediates';
+
+/** Called as parameters are loaded, with bytes; loading stops where it answers false. */
+export type OnLoad = (loaded: number, total: number) => boolean;
+
+export interface Engine {
+  readonly backend: Backend;
+  createModel(spec: ModelSpec, onLoad: OnLoad): Promise<ModelFacts>;
+  /** Takes over `x`. The list has one tensor, or those of `forwardIntermediates`. */
+  run(model: number, method: Run, x: Tensor): Promise<Tensor[]>;
+  profile(model: number, x: Tensor): Promise<LayerProfile[]>;
+  memory(model: number): Promise<MemoryUse>;
+  dispose(model: number): Promise<void>;
+  preprocess(image: PixelImage, spec: PreprocessSpec): Promise<Tensor>;
+  loadStateDict(file: WeightsFile): Promise<Map<string, StateTensor>>;
+  adaptInputConv(weight: StateTensor, inChans: number): Promise<StateTensor>;
+}

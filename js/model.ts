@@ -1,0 +1,229 @@
+// A model: what `createModel` gives.
+
+import type { PretrainedCfg } from './catalogue/index.js';
+import type { Engine, ModelFacts, PreprocessSpec, Run } from './engine/engine.js';
+import { WimmError } from './errors.js';
+import { toPixels } from './images.js';
+import { boolean, check, integer, readOptions } from './options.js';
+import { copyTensor } from './tensors.js';
+import type {
+  Backend,
+  Classification,
+  FeatureLevel,
+  ImageSource,
+  LayerProfile,
+  LoadReport,
+  MemoryUse,
+  ParameterInfo,
+  Tensor,
+} from './types.js';
+
+/** What a model was made with. @internal */
+export interface ModelSetup {
+  name: string;
+  pretrainedCfg: PretrainedCfg;
+  inChans: number;
+  numClasses: number;
+  featuresOnly: boolean;
+  imgSize: [number, number] | undefined;
+}
+
+/** Frees models that nobody disposed of. */
+const forgotten = new FinalizationRegistry<() => void>((free) => {
+  console.warn('wimm: a model was not disposed of; call model.dispose() to free its memory in time');
+  free();
+});
+
+/** A model with its weights. Calls run one after the other, in order. `Output` is a list with `featuresOnly`. */
+export class Model<Output extends Tensor | Tensor[] = Tensor> {
+  /** `arch`, or `arch.tag` where the cfg has one. */
+  readonly name: string;
+  readonly pretrainedCfg: PretrainedCfg;
+  readonly inChans: number;
+  readonly numClasses: number;
+  /** Channels of the pooled features. */
+  readonly numFeatures: number;
+  /** The levels that `featuresOnly` gives. */
+  readonly featureInfo: FeatureLevel[];
+  readonly loadReport: LoadReport;
+  /** The build that runs the model. */
+  readonly backend: Backend;
+
+  readonly #engine: Engine;
+  readonly #id: number;
+  readonly #parameters: Map<string, ParameterInfo>;
+  readonly #featuresOnly: boolean;
+  readonly #preprocess: PreprocessSpec;
+  #last: Promise<unknown> = Promise.resolve();
+  #running = 0;
+  #disposed = false;
+
+  /** @internal */
+  constructor(setup: ModelSetup, engine: Engine, facts: ModelFacts) {
+    const { name, pretrainedCfg, inChans, numClasses, featuresOnly, imgSize } = setup;
+    this.name = name;
+    this.pretrainedCfg = pretrainedCfg;
+    this.inChans = inChans;
+    this.numClasses = numClasses;
+    this.numFeatures = facts.numFeatures;
+    this.featureInfo = facts.featureInfo;
+    this.loadReport = facts.loadReport;
+    this.backend = engine.backend;
+    this.#engine = engine;
+    this.#id = facts.id;
+    this.#parameters = facts.parameters;
+    this.#featuresOnly = featuresOnly;
+    const { inputSize, cropPct, cropMode, interpolation, mean, std } = pretrainedCfg;
+    const [height, width] = imgSize ?? inputSize.slice(1);
+    this.#preprocess = { height, width, cropPct, cropMode, interpolation, mean, std };
+    forgotten.register(this, () => void engine.dispose(facts.id), this);
+  }
+
+  /** Images [N, C, H, W] → logits [N, numClasses], or the feature maps of `outIndices`. */
+  async forward(x: Tensor): Promise<Output> {
+    if (this.#featuresOnly) return (await this.#run('forward', 'forwardIntermediates', x)) as Output;
+    return (await this.#runOne('forward', 'forward', x)) as Output;
+  }
+
+  /** Images [N, C, H, W] → the last feature map, before pooling. */
+  async forwardFeatures(x: Tensor): Promise<Tensor> {
+    return this.#runOne('forwardFeatures', 'forwardFeatures', x);
+  }
+
+  /** What `forwardFeatures` gave → logits, or with `preLogits` the pooled features. */
+  async forwardHead(x: Tensor, options: { preLogits?: boolean } = {}): Promise<Tensor> {
+    const { preLogits } = readOptions('forwardHead', options, { preLogits: boolean });
+    return this.#runOne('forwardHead', preLogits ? 'preLogits' : 'forwardHead', x);
+  }
+
+  /** The most probable classes of an image, or of each of several. */
+  async classify(image: ImageSource, options?: { topK?: number }): Promise<Classification[]>;
+  async classify(images: ImageSource[], options?: { topK?: number }): Promise<Classification[][]>;
+  async classify(image: ImageSource | ImageSource[], options: { topK?: number } = {}) {
+    this.#checkAlive();
+    if (this.#featuresOnly || this.numClasses === 0) {
+      throw new WimmError('ERR_INVALID_ARGUMENT', 'classify: the model has no classifier');
+    }
+    const { topK = Math.min(5, this.numClasses) } = readOptions('classify', options, {
+      topK: integer(1, this.numClasses),
+    });
+    if (Array.isArray(image)) return this.#inTurn(image, (each) => this.#classify(each, topK));
+    return this.#classify(image, topK);
+  }
+
+  /** Pooled features [N, numFeatures], a row an image. */
+  async embed(image: ImageSource | ImageSource[]): Promise<Tensor> {
+    const images = Array.isArray(image) ? image : [image];
+    return stack(
+      await this.#inTurn(images, async (each) => this.#runOne('embed', 'embed', await this.preprocess(each))),
+    );
+  }
+
+  /** The cfg's evaluation transform: an image, or several, resized, cropped and normalised to [N, C, H, W]. */
+  async preprocess(image: ImageSource | ImageSource[]): Promise<Tensor> {
+    this.#checkAlive();
+    const images = Array.isArray(image) ? image : [image];
+    const tensors = await this.#inTurn(images, async (each) => {
+      const pixels = await toPixels(each, this.inChans);
+      return this.#queue(() => this.#engine.preprocess(pixels, this.#preprocess));
+    });
+    return stack(tensors);
+  }
+
+  /** timm's names of parameters and buffers, with their types and shapes. */
+  parameters(): Map<string, ParameterInfo> {
+    this.#checkAlive();
+    return structuredClone(this.#parameters);
+  }
+
+  /** The time of each layer on images [N, C, H, W]. */
+  async profile(x: Tensor): Promise<LayerProfile[]> {
+    this.#checkAlive();
+    const input = copyTensor('profile', x);
+    return this.#queue(() => this.#engine.profile(this.#id, input));
+  }
+
+  /** Bytes in use. */
+  async memory(): Promise<MemoryUse> {
+    return this.#queue(() => this.#engine.memory(this.#id));
+  }
+
+  /** Frees the model's memory, once the calls under way are done. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    forgotten.unregister(this);
+    const free = () => void this.#engine.dispose(this.#id);
+    if (this.#running === 0) free();
+    else void this.#last.then(free, free);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #checkAlive(): void {
+    if (this.#disposed) throw new WimmError('ERR_DISPOSED', `the model ${this.name} has been disposed of`);
+  }
+
+  /** Runs `work` after all calls before it. */
+  async #queue<T>(work: () => Promise<T>): Promise<T> {
+    this.#checkAlive();
+    this.#running++;
+    const result = this.#last.then(work, work);
+    this.#last = result;
+    try {
+      return await result;
+    } finally {
+      this.#running--;
+    }
+  }
+
+  async #run(call: string, method: Run, x: Tensor): Promise<Tensor[]> {
+    this.#checkAlive();
+    const input = copyTensor(call, x);
+    return this.#queue(() => this.#engine.run(this.#id, method, input));
+  }
+
+  async #runOne(call: string, method: Run, x: Tensor): Promise<Tensor> {
+    const [output] = await this.#run(call, method, x);
+    return output;
+  }
+
+  async #classify(image: ImageSource, topK: number): Promise<Classification[]> {
+    const { data } = await this.#runOne('classify', 'forward', await this.preprocess(image));
+    const probabilities = softmax(data);
+    const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
+    const labels = await this.#labels();
+    return order.slice(0, topK).map((index) => ({ index, label: labels?.[index], probability: probabilities[index] }));
+  }
+
+  async #labels(): Promise<readonly string[] | undefined> {
+    if (this.numClasses !== 1000 || this.pretrainedCfg.numClasses !== 1000) return undefined;
+    return (await import('./catalogue/imagenet-labels.js')).imagenetLabels;
+  }
+
+  /** One after the other, so that memory is needed for one only. */
+  async #inTurn<T, U>(items: T[], work: (item: T) => Promise<U>): Promise<U[]> {
+    check('images', items.length, integer(1, 65_536));
+    const results: U[] = [];
+    for (const item of items) results.push(await work(item));
+    return results;
+  }
+}
+
+function softmax(logits: Float32Array): Float64Array {
+  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const exponentials = Float64Array.from(logits, (logit) => Math.exp(logit - largest));
+  const sum = exponentials.reduce((a, b) => a + b, 0);
+  return exponentials.map((value) => value / sum);
+}
+
+/** Tensors [1, …] of one shape as one [N, …]. */
+function stack(tensors: Tensor[]): Tensor {
+  if (tensors.length === 1) return tensors[0];
+  const { length } = tensors[0].data;
+  const data = new Float32Array(length * tensors.length);
+  tensors.forEach((tensor, i) => data.set(tensor.data, i * length));
+  return { data, shape: [tensors.length, ...tensors[0].shape.slice(1)] };
+}

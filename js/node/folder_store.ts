@@ -1,0 +1,155 @@
+// Downloads kept in a folder. An entry is a JSON file named by the digest of its address, which names a data file by the
+// digest of its content. Both are written under a temporary name and renamed, so that a reader sees an old or a new
+// entry, never a mixture.
+
+import type { FileHandle } from 'node:fs/promises';
+
+import type { WeightsFile } from '../engine/engine.js';
+import { WimmError } from '../errors.js';
+import { type Draft, type Entry, MemoryDraft, type Store, warnOnce } from '../weights/store.js';
+import { hashFile } from './files.js';
+
+const fs = process.getBuiltinModule('fs/promises');
+const os = process.getBuiltinModule('os');
+const path = process.getBuiltinModule('path');
+const { createHash, randomUUID } = process.getBuiltinModule('crypto');
+
+const layout = 'v1'; // of the folder
+const dayMilliseconds = 24 * 60 * 60 * 1000;
+
+interface Record {
+  sha256: string;
+  etag?: string;
+}
+
+export class FolderStore implements Store {
+  readonly folder = path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'wimm', layout);
+
+  async match(url: string): Promise<Entry | undefined> {
+    const recordPath = this.#recordPath(url);
+    let text: string;
+    try {
+      text = await fs.readFile(recordPath, 'utf8');
+    } catch {
+      return undefined;
+    }
+    try {
+      const { sha256, etag } = JSON.parse(text) as Record;
+      const data = this.#dataPath(sha256);
+      if ((await hashFile(data)) !== sha256) throw new Error('its digest differs');
+      return { file: { kind: 'file', path: data }, etag };
+    } catch (cause) {
+      warnOnce(new WimmError('ERR_CACHE_CORRUPT', `${recordPath} is damaged, and is downloaded again`, { cause }));
+      await fs.rm(recordPath, { force: true }).catch(() => {});
+      return undefined;
+    }
+  }
+
+  async draft(url: string, size: number): Promise<Draft> {
+    try {
+      await fs.mkdir(this.folder, { recursive: true });
+      await this.#sweep();
+      const temporary = this.#temporaryPath();
+      return new FileDraft(temporary, await fs.open(temporary, 'wx'), (etag) => this.#keep(url, temporary, etag));
+    } catch (cause) {
+      warnUnwritable(cause);
+      return new MemoryDraft(size);
+    }
+  }
+
+  async #keep(url: string, temporary: string, etag: string | undefined): Promise<void> {
+    const sha256 = await hashFile(temporary);
+    await fs.rename(temporary, this.#dataPath(sha256));
+    const record = this.#temporaryPath();
+    await fs.writeFile(record, JSON.stringify({ sha256, etag } satisfies Record));
+    await fs.rename(record, this.#recordPath(url));
+  }
+
+  /** Removes what processes that died have left. */
+  async #sweep(): Promise<void> {
+    for (const name of await fs.readdir(this.folder)) {
+      if (!name.endsWith('.tmp')) continue;
+      const file = path.join(this.folder, name);
+      const age = Date.now() - (await fs.stat(file).catch(() => ({ mtimeMs: Infinity }))).mtimeMs;
+      if (age > dayMilliseconds) await fs.rm(file, { force: true });
+    }
+  }
+
+  #recordPath(url: string): string {
+    return path.join(this.folder, `${createHash('sha256').update(url).digest('hex')}.json`);
+  }
+
+  #dataPath(sha256: string): string {
+    if (!/^[0-9a-f]{64}$/.test(sha256)) throw new Error('its record is damaged');
+    return path.join(this.folder, `${sha256}.weights`);
+  }
+
+  #temporaryPath(): string {
+    return path.join(this.folder, `${randomUUID()}.tmp`);
+  }
+}
+
+function warnUnwritable(cause: unknown): void {
+  const message = `weights are not cached: ${(cause as Error).message}`;
+  warnOnce(new WimmError('ERR_CACHE_QUOTA', message, { cause }));
+}
+
+/** A download in a temporary file; it moves to memory where the disk is full. */
+class FileDraft implements Draft {
+  #handle: FileHandle;
+  #length = 0;
+  #memory: MemoryDraft | undefined;
+  #kept = false;
+
+  constructor(
+    readonly path: string,
+    handle: FileHandle,
+    readonly commit: (etag: string | undefined) => Promise<void>,
+  ) {
+    this.#handle = handle;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    if (this.#memory) return this.#memory.write(chunk);
+    try {
+      await this.#handle.appendFile(chunk);
+      this.#length += chunk.length;
+    } catch (cause) {
+      warnUnwritable(cause);
+      this.#memory = await this.#moveToMemory();
+      await this.#memory.write(chunk);
+    }
+  }
+
+  async #moveToMemory(): Promise<MemoryDraft> {
+    const memory = new MemoryDraft(this.#length);
+    const written = await fs.readFile(this.path);
+    await memory.write(written.subarray(0, this.#length));
+    await this.#remove();
+    return memory;
+  }
+
+  file(): WeightsFile {
+    return this.#memory?.file() ?? { kind: 'file', path: this.path };
+  }
+
+  async keep(etag: string | undefined): Promise<void> {
+    if (this.#memory) return;
+    try {
+      await this.#handle.close();
+      await this.commit(etag);
+      this.#kept = true;
+    } catch (cause) {
+      warnUnwritable(cause);
+    }
+  }
+
+  async drop(): Promise<void> {
+    if (!this.#memory && !this.#kept) await this.#remove();
+  }
+
+  async #remove(): Promise<void> {
+    await this.#handle.close().catch(() => {});
+    await fs.rm(this.path, { force: true }).catch(() => {});
+  }
+}

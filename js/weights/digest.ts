@@ -1,0 +1,25 @@
+// SHA-256 of weights files.
+
+import type { WeightsFile } from '../engine/engine.js';
+import { WimmError } from '../errors.js';
+
+/** In hexadecimal. */
+export async function sha256(file: WeightsFile): Promise<string> {
+  if (file.kind === 'file') {
+    const { hashFile } = await import('../node/files.js');
+    return hashFile(file.path);
+  }
+  const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined;
+  if (!subtle)
+    throw new WimmError('ERR_INTEGRITY', 'a digest can be computed only in a secure context (https or localhost)');
+  const digest = new Uint8Array(await subtle.digest('SHA-256', file.bytes as Uint8Array<ArrayBuffer>));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** Throws integrity unless the file has this digest. */
+export async function verifyDigest(file: WeightsFile, expected: string, name: string): Promise<void> {
+  const actual = await sha256(file);
+  if (actual === expected) return;
+  const message = `${name} has the SHA-256 digest ${actual}, but the option integrity expects ${expected}`;
+  throw new WimmError('ERR_INTEGRITY', message, { details: { expected, actual } });
+}

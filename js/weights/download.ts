@@ -1,0 +1,189 @@
+// Downloads of weights files through a store. Two loads of one address at once share one download.
+
+import { abortable } from '../abort.js';
+import type { WeightsFile } from '../engine/engine.js';
+import { WimmError } from '../errors.js';
+import { invalidArgument } from '../options.js';
+import type { Fetch } from '../types.js';
+import {
+  checkStatus,
+  expectedBytes,
+  networkError,
+  receive,
+  type ReceiveOptions,
+  redact,
+  withIdleTimeout,
+} from './receive.js';
+import type { Draft, Entry, Store } from './store.js';
+
+export interface LoadContext {
+  store: Store;
+  /** Undefined: the global one. */
+  fetch: Fetch | undefined;
+  signal: AbortSignal | undefined;
+  maxBytes: number;
+  idleTimeout: number;
+  onProgress: (loaded: number, total: number, file: string) => void;
+}
+
+/** A weights file in use. */
+export interface OpenWeights {
+  file: WeightsFile;
+  /** For messages. */
+  name: string;
+  /** To be called at the end with what went wrong, if anything: a download that proved good is kept in its store. */
+  release(error?: unknown): Promise<void>;
+}
+
+const maxAddressLength = 8192;
+const initialBytes = 256 * 2 ** 20; // that are reserved on a server's word
+
+/** Throws invalid_argument for what cannot be fetched. */
+export function checkAddress(url: URL): void {
+  if (url.username || url.password)
+    throw invalidArgument(`${redact(url)}: credentials in an address are not supported; pass a fetch that sends them`);
+  if (url.protocol !== 'data:' && url.href.length > maxAddressLength)
+    throw invalidArgument(`an address may have ${maxAddressLength} characters`);
+  if (!['http:', 'https:', 'blob:', 'data:'].includes(url.protocol))
+    throw invalidArgument(`${redact(url)} is not an http or https address`);
+}
+
+/** Of a file, and whether its content is good although a load failed. */
+function isGood(error: unknown): boolean {
+  return error === undefined || (error instanceof WimmError && error.code === 'ERR_STATE_DICT_MISMATCH');
+}
+
+interface Received {
+  file: WeightsFile;
+  draft?: Draft;
+  etag?: string;
+}
+
+/** Fetches `url`, unless `entry` is still what its server has. Without a network an entry is good as it is. */
+async function fetchFile(
+  url: string,
+  entry: Entry | undefined,
+  context: LoadContext,
+  options: ReceiveOptions,
+): Promise<Received> {
+  const { signal, name } = options;
+  const fetch: Fetch = context.fetch ?? globalThis.fetch;
+  const headers: Record<string, string> = entry?.etag ? { 'if-none-match': entry.etag } : {};
+  let response: Response;
+  try {
+    response = await withIdleTimeout(abortable(fetch(url, { headers, signal }), signal), options);
+  } catch (cause) {
+    if (signal.aborted) throw signal.reason;
+    if (entry) return entry;
+    throw cause instanceof WimmError ? cause : networkError(name, cause);
+  }
+  if (entry && (response.status === 304 || response.status >= 500)) {
+    await response.body?.cancel();
+    return entry;
+  }
+  try {
+    checkStatus(response, name);
+    if (url.startsWith('https:') && response.url.startsWith('http:')) {
+      throw networkError(name, new Error('it redirects to an address that is not secure'));
+    }
+  } catch (error) {
+    await response.body?.cancel();
+    throw error;
+  }
+  const total = expectedBytes(response);
+  const draft = await context.store.draft(url, Math.min(total, initialBytes));
+  try {
+    if (response.body) await receive(response.body, total, draft, options);
+  } catch (error) {
+    await draft.drop();
+    throw error;
+  }
+  return { file: draft.file(), draft, etag: response.headers.get('etag') ?? undefined };
+}
+
+/** A download, and those who wait for it or use its file. It stops when the last of them has gone. */
+class Download {
+  readonly name: string;
+  readonly #received: Promise<Received>;
+  readonly #stop = new AbortController();
+  readonly #listeners = new Set<LoadContext['onProgress']>();
+  #good = false;
+
+  constructor(
+    url: string,
+    entry: Entry | undefined,
+    context: LoadContext,
+    readonly onEnd: () => void,
+  ) {
+    this.name = redact(url);
+    const { maxBytes, idleTimeout } = context;
+    const onProgress = (loaded: number, total: number) => {
+      for (const listener of this.#listeners) listener(loaded, total, this.name);
+    };
+    const options = { name: this.name, maxBytes, idleTimeout, onProgress, signal: this.#stop.signal };
+    this.#received = fetchFile(url, entry, context, options);
+    this.#received.catch(onEnd);
+  }
+
+  async join({ signal, onProgress }: LoadContext): Promise<OpenWeights> {
+    const listener: LoadContext['onProgress'] = (...progress) => onProgress(...progress);
+    this.#listeners.add(listener);
+    const release = async (error?: unknown) => {
+      if (!this.#listeners.delete(listener)) return;
+      this.#good ||= isGood(error);
+      if (this.#listeners.size === 0) await this.#end();
+    };
+    try {
+      const { file } = await abortable(this.#received, signal);
+      return { file, name: this.name, release };
+    } catch (error) {
+      await release(error);
+      throw error;
+    }
+  }
+
+  async #end(): Promise<void> {
+    this.onEnd();
+    this.#stop.abort(new WimmError('ERR_ABORTED', `nobody waits for ${this.name}`));
+    const received = await this.#received.catch(() => undefined);
+    if (this.#good) await received?.draft?.keep(received.etag);
+    await received?.draft?.drop();
+  }
+}
+
+const downloads = new Map<string, Download>();
+
+/** The file at `url`: `entry`, what the store has of it, or what its server has. */
+export async function openAddress(url: string, entry: Entry | undefined, context: LoadContext): Promise<OpenWeights> {
+  if (entry && !entry.etag) return { file: entry.file, name: redact(url), release: async () => {} };
+  // A fetch of the caller's own may give something else.
+  const shared = context.fetch ? undefined : downloads.get(url);
+  if (shared) return shared.join(context);
+  const download = new Download(url, entry, context, () => downloads.get(url) === download && downloads.delete(url));
+  if (!context.fetch) downloads.set(url, download);
+  return download.join(context);
+}
+
+/** The first of `addresses` that the store has, or else the first that a server has. */
+export async function openFirst(addresses: string[], context: LoadContext): Promise<OpenWeights> {
+  for (const address of addresses) {
+    const entry = await abortable(context.store.match(address), context.signal);
+    if (entry) return openAddress(address, entry, context);
+  }
+  let absent: unknown;
+  for (const address of addresses) {
+    try {
+      return await openAddress(address, undefined, context);
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+      absent ??= error;
+    }
+  }
+  throw absent;
+}
+
+/** A hub answers 401 for a repository that it does not have, 404 for a file. */
+function isAbsent(error: unknown): boolean {
+  const status = error instanceof WimmError && error.code === 'ERR_HTTP_STATUS' ? error.details?.status : undefined;
+  return status === 401 || status === 404 || status === 410;
+}

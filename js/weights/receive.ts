@@ -1,0 +1,103 @@
+// Receives the bytes of a response or stream: bounded in size, and in the time between two chunks.
+
+import { WimmError } from '../errors.js';
+import { invalidArgument } from '../options.js';
+import type { Draft } from './store.js';
+
+export interface ReceiveOptions {
+  /** Where the bytes come from, for messages. */
+  name: string;
+  maxBytes: number;
+  idleTimeout: number;
+  onProgress: (loaded: number, total: number) => void;
+  signal: AbortSignal;
+}
+
+/** An address as it may stand in a message: without credentials, which a query may hold. */
+export function redact(address: string | URL): string {
+  const { protocol, host, pathname, search } = new URL(address);
+  return protocol === 'data:' ? 'data:…' : `${protocol}//${host}${pathname}${search && '?…'}`;
+}
+
+/** What `work` gives, unless nothing comes for so long. */
+export async function withIdleTimeout<T>(work: Promise<T>, { name, idleTimeout }: ReceiveOptions): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const idle = new Promise<never>((_, reject) => {
+    const message = `${name} sent nothing for ${idleTimeout / 1000} s`;
+    timer = setTimeout(() => reject(new WimmError('ERR_TIMEOUT', message, { retryable: true })), idleTimeout);
+  });
+  try {
+    return await Promise.race([work, idle]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export function networkError(name: string, cause: unknown): WimmError {
+  const reason =
+    cause instanceof Error ? ((cause.cause as Error | undefined)?.message ?? cause.message) : String(cause);
+  const hint =
+    typeof document === 'object'
+      ? '; if the server works, it may not allow this page to read (CORS, CORP or mixed content)'
+      : '';
+  return new WimmError('ERR_NETWORK', `${name} cannot be fetched: ${reason}${hint}`, { cause, retryable: true });
+}
+
+function limitExceeded(name: string, maxBytes: number): WimmError {
+  return new WimmError('ERR_LIMIT_EXCEEDED', `${name} has more than ${maxBytes} bytes, the option maxBytes`);
+}
+
+/** Reads `stream` to its end into `draft`. `total` is 0 where it is not known. */
+export async function receive(
+  stream: ReadableStream,
+  total: number,
+  draft: Draft,
+  options: ReceiveOptions,
+): Promise<void> {
+  const { name, maxBytes, onProgress, signal } = options;
+  if (total > maxBytes) throw limitExceeded(name, maxBytes);
+  const reader = stream.getReader();
+  const cancel = () => void reader.cancel(signal.reason).catch(() => {});
+  signal.addEventListener('abort', cancel, { once: true });
+  let loaded = 0;
+  try {
+    for (;;) {
+      const { done, value } = await withIdleTimeout<ReadableStreamReadResult<unknown>>(reader.read(), options).catch(
+        (cause: unknown) => {
+          throw cause instanceof WimmError ? cause : networkError(name, cause);
+        },
+      );
+      if (done) break;
+      if (!(value instanceof Uint8Array)) throw invalidArgument(`${name} must be a stream of Uint8Array`);
+      loaded += value.length;
+      if (loaded > maxBytes) throw limitExceeded(name, maxBytes);
+      await draft.write(value);
+      onProgress(loaded, total);
+    }
+    if (signal.aborted) throw signal.reason;
+    if (total && loaded !== total) throw networkError(name, new Error(`it ended after ${loaded} of ${total} bytes`));
+  } catch (error) {
+    void reader.cancel(error).catch(() => {});
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
+}
+
+/** Bytes that a response will have; 0 where they are not known, as where it is compressed on its way. */
+export function expectedBytes({ headers }: Response): number {
+  const length = Number(headers.get('content-length') ?? 0);
+  return headers.has('content-encoding') || !Number.isSafeInteger(length) || length < 0 ? 0 : length;
+}
+
+/** Throws http_status for a response that is not a success. */
+export function checkStatus(response: Response, name: string): void {
+  const { ok, status } = response;
+  if (response.type === 'opaque') throw networkError(name, new Error('the response is opaque'));
+  if (ok) return;
+  const retryable = status === 408 || status === 429 || status >= 500;
+  throw new WimmError('ERR_HTTP_STATUS', `${name} answered with status ${status}`, {
+    retryable,
+    details: { status, url: name },
+  });
+}

@@ -1,0 +1,89 @@
+// Where downloads go: a draft that takes the bytes, and a store that keeps those that proved good.
+
+import type { WeightsFile } from '../engine/engine.js';
+import { WimmError } from '../errors.js';
+import { isNode } from '../platform.js';
+import type { WeightsCache } from '../types.js';
+import { WebStore } from './web_store.js';
+
+/** A download under way. */
+export interface Draft {
+  write(chunk: Uint8Array): Promise<void>;
+  /** Call it once, after the last byte. */
+  file(): WeightsFile;
+  /** Makes it an entry of the store. */
+  keep(etag: string | undefined): Promise<void>;
+  /** Frees what it holds, unless it was kept. */
+  drop(): Promise<void>;
+}
+
+/** A file that a store has. It can be verified at its server where it has an etag. */
+export interface Entry {
+  file: WeightsFile;
+  etag?: string;
+}
+
+export interface Store {
+  /** The entry of `url` if it is there and undamaged. */
+  match(url: string): Promise<Entry | undefined>;
+  draft(url: string, size: number): Promise<Draft>;
+}
+
+/** A download in memory. It grows by doubling where its size is not known. */
+export class MemoryDraft implements Draft {
+  #bytes: Uint8Array;
+  #length = 0;
+
+  constructor(size = 0) {
+    this.#bytes = new Uint8Array(size);
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    const length = this.#length + chunk.length;
+    if (length > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(length, 2 * this.#length));
+      grown.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = grown;
+    }
+    this.#bytes.set(chunk, this.#length);
+    this.#length = length;
+  }
+
+  file(): WeightsFile & { kind: 'bytes' } {
+    return { kind: 'bytes', bytes: this.#bytes.subarray(0, this.#length) };
+  }
+
+  async keep(): Promise<void> {}
+  async drop(): Promise<void> {}
+}
+
+/** Keeps nothing. */
+export const noStore: Store = {
+  match: async () => undefined,
+  draft: async (_, size) => new MemoryDraft(size),
+};
+
+/** The store that the option `cache` stands for. */
+export async function openStore(cache: boolean | WeightsCache): Promise<Store> {
+  if (cache === false) return noStore;
+  if (cache !== true) return new WebStore(cache);
+  if (isNode) {
+    const { FolderStore } = await import('../node/folder_store.js');
+    return new FolderStore();
+  }
+  try {
+    return new WebStore(await caches.open('wimm-1'));
+  } catch (cause) {
+    warnOnce(new WimmError('ERR_CACHE_QUOTA', 'weights are not cached: this page has no Cache Storage', { cause }));
+    return noStore;
+  }
+}
+
+const warned = new Set<string>();
+
+/** Tells the developer, once, of a fault of the cache, without which all goes on. */
+export function warnOnce(error: WimmError): void {
+  if (warned.has(error.message)) return;
+  warned.add(error.message);
+  console.warn(`wimm: ${error.code}: ${error.message}`);
+}

@@ -1,0 +1,65 @@
+// Fills dist/: the TypeScript bundled and minified, its declarations, and the WebAssembly builds of build/wasm-*.
+import { execFileSync } from 'node:child_process';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const variants = ['simd', 'simd-threads', 'relaxed', 'relaxed-threads'];
+
+/** Bundles the package's modules; the WebAssembly modules stay files of their own beside them. */
+function bundle() {
+  return build({
+    absWorkingDir: root,
+    entryPoints: ['js/index.ts', 'js/cli.ts'],
+    outdir: 'dist',
+    bundle: true,
+    splitting: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    platform: 'neutral',
+    mainFields: ['module', 'main'],
+    external: ['./wimm-*.mjs', 'node:*'],
+    loader: { '.json': 'text' },
+    logLevel: 'warning',
+  });
+}
+
+function declare() {
+  execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`], { cwd: root, stdio: 'inherit' });
+}
+
+/** Emscripten's modules reach for Node's with an `import` that bundlers for browsers cannot resolve. */
+async function copyVariant(variant) {
+  const from = `${root}build/wasm-${variant}/src/bindings/wimm-${variant}`;
+  const code = await readFile(`${from}.mjs`, 'utf8');
+  await writeFile(
+    `${root}dist/wimm-${variant}.mjs`,
+    code.replaceAll('await import("module")', 'process.getBuiltinModule("module")'),
+  );
+  await cp(`${from}.wasm`, `${root}dist/wimm-${variant}.wasm`);
+}
+
+/** Declarations of what no public module mentions are of no use to users. */
+async function removeUnreachableDeclarations() {
+  const declarations = (await readdir(`${root}dist`, { recursive: true })).filter((file) => file.endsWith('.d.ts'));
+  const reached = new Set();
+  const visit = async (file) => {
+    if (reached.has(file)) return;
+    reached.add(file);
+    const text = await readFile(`${root}dist/${file}`, 'utf8');
+    for (const [, path] of text.matchAll(/(?:from|import)\s*\(?['"](\.[^'"]+)\.js['"]/g)) {
+      await visit(new URL(`${path}.d.ts`, `file:///${file}`).pathname.slice(1));
+    }
+  };
+  await visit('index.d.ts');
+  await Promise.all(declarations.filter((file) => !reached.has(file)).map((file) => rm(`${root}dist/${file}`)));
+}
+
+await rm(`${root}dist`, { recursive: true, force: true });
+await bundle();
+declare();
+await removeUnreachableDeclarations();
+await Promise.all(variants.map(copyVariant));
