@@ -15,6 +15,8 @@ std::unique_ptr<StateDict> open_pytorch_legacy(std::shared_ptr<const ByteSource>
 
 // Bytes of a tensor from a file, after checking its rank, its dimensions and the size against the limits.
 uint64_t checked_byte_count(DType dtype, const Shape& shape, const ReadLimits& limits);
+// A tensor for the data of one that passed that check. Errors: limit_exceeded where this address space cannot hold it.
+Tensor allocate(const TensorInfo& info);
 // Throws limit_exceeded where there are too many tensors, a name is too long, or all of them together are too large.
 void check_limits(const std::vector<TensorInfo>& tensors, const ReadLimits& limits);
 // Removes the prefixes that wrappers of a model leave (`module.`, `_orig_mod.`, `model.`), each only where all names

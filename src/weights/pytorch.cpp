@@ -95,8 +95,7 @@ Tensor PytorchStateDict::read(size_t index) const {
   const TensorInfo& info = tensors_.at(index);
   const pickle::TensorView& view = views_[index];
   const size_t item_bytes = size_of(info.dtype);
-  const uint64_t bytes = checked_multiply(static_cast<uint64_t>(element_count(info.shape)), item_bytes);
-  Tensor tensor{info.dtype, info.shape, std::vector<std::byte>(checked_size(bytes))};
+  Tensor tensor = allocate(info);
   if (tensor.data.empty()) return tensor;
   const uint64_t begin = checked_multiply(view.offset, item_bytes);
   if (is_contiguous(view)) {

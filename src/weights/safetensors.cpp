@@ -211,8 +211,7 @@ class Safetensors final : public StateDict {
 
   Tensor read(size_t index) const override {
     const TensorInfo& info = tensors_.at(index);
-    const uint64_t bytes = checked_multiply(static_cast<uint64_t>(element_count(info.shape)), size_of(info.dtype));
-    Tensor tensor{info.dtype, info.shape, std::vector<std::byte>(checked_size(bytes))};
+    Tensor tensor = allocate(info);
     source_->read(offsets_[index], tensor.data);
     return tensor;
   }

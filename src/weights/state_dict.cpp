@@ -5,6 +5,7 @@
 
 #include "weights/bytes.h"
 #include "weights/formats.h"
+#include "weights/pack.h"
 #include "wimm/error.h"
 
 namespace wimm {
@@ -73,6 +74,7 @@ std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> sou
     throw Error(ErrorCode::format_truncated, "the file has only " + std::to_string(head.size()) + " bytes");
   if (head.starts_with("PK\x03\x04") || head.starts_with("PK\x05\x06"))
     return open_pytorch_zip(std::move(source), limits);
+  if (has_at(head, 8, "WIMM")) return std::make_unique<Pack>(std::move(source), limits);
   if (looks_like_safetensors(head)) return open_safetensors(std::move(source), limits);
   if (head[0] == '\x80' && head[1] >= 1 && head[1] <= 9) return open_pytorch_legacy(std::move(source), limits);
   throw unknown_format(head);
@@ -89,6 +91,11 @@ uint64_t checked_byte_count(DType dtype, const Shape& shape, const ReadLimits& l
     count = checked_multiply(count, static_cast<uint64_t>(dim));
   }
   return checked_multiply(count, size_of(dtype));
+}
+
+Tensor allocate(const TensorInfo& info) {
+  const uint64_t bytes = checked_multiply(static_cast<uint64_t>(element_count(info.shape)), size_of(info.dtype));
+  return {info.dtype, info.shape, std::vector<std::byte>(checked_size(bytes))};
 }
 
 void check_limits(const std::vector<TensorInfo>& tensors, const ReadLimits& limits) {

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "weights/bytes.h"
+#include "weights/crc32.h"
 #include "wimm/error.h"
 
 namespace wimm {
@@ -134,16 +135,6 @@ ZipEntry read_directory_header(ByteStream& directory) {
   }
   if (entry.name.find('\0') != std::string::npos) throw corrupt("entry name " + quote(entry.name) + " has a NUL");
   return entry;
-}
-
-uint32_t update_crc(uint32_t crc, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const auto chunk = bytes.first(std::min(bytes.size(), size_t{1} << 30));
-    crc = static_cast<uint32_t>(
-        ::crc32(crc, reinterpret_cast<const Bytef*>(chunk.data()), static_cast<uInt>(chunk.size())));
-    bytes = bytes.subspan(chunk.size());
-  }
-  return crc;
 }
 
 void check_crc(const ZipEntry& entry, uint32_t crc) {
@@ -298,7 +289,7 @@ void ZipArchive::read(const ZipEntry& entry, uint64_t offset, std::span<std::byt
     if (!whole) verify_stored(entry);
     source_->read(entry.data_offset + offset, out);
   }
-  if (whole) check_crc(entry, update_crc(0, out));
+  if (whole) check_crc(entry, crc32_of(out));
 }
 
 void ZipArchive::verify_stored(const ZipEntry& entry) const {
@@ -309,7 +300,7 @@ void ZipArchive::verify_stored(const ZipEntry& entry) const {
     const auto chunk =
         std::span(buffer).first(static_cast<size_t>(std::min<uint64_t>(buffer.size(), entry.size - done)));
     source_->read(entry.data_offset + done, chunk);
-    crc = update_crc(crc, chunk);
+    crc = crc32_of(chunk, crc);
     done += chunk.size();
   }
   check_crc(entry, crc);

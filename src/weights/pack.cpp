@@ -1,0 +1,136 @@
+// The wimm pack: verified metadata, then aligned tensor data with a checksum for each tensor.
+#include "weights/pack.h"
+
+#include <unordered_set>
+
+#include "pack_generated.h"
+#include "weights/bytes.h"
+#include "weights/crc32.h"
+#include "weights/formats.h"
+#include "wimm/error.h"
+
+namespace wimm {
+
+namespace {
+
+constexpr uint32_t kVersion = 1;
+constexpr uint64_t kAlignment = 64;
+constexpr uint64_t kPrefixBytes = sizeof(flatbuffers::uoffset_t);
+
+static_assert(static_cast<int>(pack::DType::MAX) == static_cast<int>(DType::boolean), "the schema lists wimm::DType");
+
+Error corrupt(const std::string& message) { return Error(ErrorCode::format_corrupt, "wimm pack: " + message); }
+
+uint64_t align(uint64_t offset) { return checked_add(offset, kAlignment - 1) / kAlignment * kAlignment; }
+
+// The size-prefixed metadata, verified.
+std::string read_metadata(const ByteSource& source, const ReadLimits& limits) {
+  const uint64_t length = ByteStream(source, 0, kPrefixBytes).u32();
+  // Below the limit the length also suits the verifier, which only asserts its own.
+  if (length > std::min<uint64_t>(limits.header_bytes, FLATBUFFERS_MAX_BUFFER_SIZE / 2)) {
+    throw Error(ErrorCode::limit_exceeded, "wimm pack: its metadata claims " + std::to_string(length) + " bytes");
+  }
+  std::string metadata = ByteStream(source, 0, source.size()).text(kPrefixBytes + length);
+  flatbuffers::Verifier::Options options;
+  options.max_depth = 16;
+  options.max_tables = 100'000;
+  flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(metadata.data()), metadata.size(), options);
+  if (!pack::VerifySizePrefixedPackBuffer(verifier)) throw corrupt("its metadata is not a valid flatbuffer");
+  return metadata;
+}
+
+TensorInfo read_info(const pack::Tensor& tensor) {
+  TensorInfo info{tensor.name()->str(), DType::float32, {tensor.shape()->begin(), tensor.shape()->end()}};
+  if (info.name.empty() || !is_utf8(info.name)) throw corrupt("a tensor's name is empty or not UTF-8");
+  if (tensor.dtype() > pack::DType::MAX) {
+    throw Error(ErrorCode::format_unsupported, "wimm pack: a tensor has an unknown dtype").in_tensor(info.name);
+  }
+  info.dtype = static_cast<DType>(tensor.dtype());
+  return info;
+}
+
+// Metadata with its prefix. The offsets in it are relative to the data, so they do not depend on its own length.
+flatbuffers::DetachedBuffer build_metadata(const PackContents& contents) {
+  flatbuffers::FlatBufferBuilder builder;
+  std::vector<flatbuffers::Offset<pack::Tensor>> tensors;
+  uint64_t end = 0;
+  for (size_t i = 0; i < contents.tensors.size(); ++i) {
+    const TensorInfo& info = contents.tensors[i];
+    const Tensor tensor = contents.read(i);
+    const uint64_t offset = align(end);
+    tensors.push_back(pack::CreateTensor(builder, builder.CreateString(info.name), static_cast<pack::DType>(info.dtype),
+                                         builder.CreateVector(info.shape), offset, tensor.data.size(),
+                                         crc32_of(tensor.data)));
+    end = checked_add(offset, tensor.data.size());
+  }
+  const auto root = pack::CreatePack(builder, kVersion, 0, builder.CreateString(contents.model),
+                                     builder.CreateString(contents.cfg), builder.CreateVector(tensors), end);
+  pack::FinishSizePrefixedPackBuffer(builder, root);
+  return builder.Release();
+}
+
+}  // namespace
+
+Pack::Pack(std::shared_ptr<const ByteSource> source, const ReadLimits& limits) : source_(std::move(source)) {
+  const std::string metadata = read_metadata(*source_, limits);
+  const pack::Pack& pack = *pack::GetSizePrefixedPack(metadata.data());
+  version_ = pack.version();
+  if (version_ != kVersion || pack.required_features() != 0) {
+    throw Error(ErrorCode::format_unsupported, "wimm pack: it is of version " + std::to_string(version_) +
+                                                   " or needs features that this wimm does not have");
+  }
+  model_ = pack.model()->str();
+  cfg_ = pack.cfg()->str();
+
+  if (pack.tensors()->size() > limits.tensors) {
+    throw Error(ErrorCode::limit_exceeded, "wimm pack: it has " + std::to_string(pack.tensors()->size()) + " tensors");
+  }
+  const uint64_t data_begin = align(metadata.size());
+  std::unordered_set<std::string_view> names;
+  uint64_t end = 0;  // of the previous tensor, in the data
+  for (const pack::Tensor* tensor : *pack.tensors()) {
+    tensors_.push_back(read_info(*tensor));
+    const TensorInfo& info = tensors_.back();
+    if (!names.insert(tensor->name()->string_view()).second) throw corrupt("two tensors are named " + quote(info.name));
+    if (tensor->offset() != align(end) || tensor->length() != checked_byte_count(info.dtype, info.shape, limits)) {
+      throw corrupt("a tensor does not lie where it should").in_tensor(info.name);
+    }
+    places_.push_back({checked_add(data_begin, tensor->offset()), tensor->crc32()});
+    end = checked_add(tensor->offset(), tensor->length());
+  }
+  check_limits(tensors_, limits);
+  if (pack.data_length() != end) throw corrupt("its tensors do not fill its data");
+  const uint64_t size = checked_add(data_begin, end);
+  if (source_->size() != size) {
+    throw Error(
+        source_->size() < size ? ErrorCode::format_truncated : ErrorCode::format_corrupt,
+        "wimm pack: the file has " + std::to_string(source_->size()) + " bytes, wanted " + std::to_string(size));
+  }
+}
+
+Tensor Pack::read(size_t index) const {
+  const TensorInfo& info = tensors_.at(index);
+  Tensor tensor = allocate(info);
+  source_->read(places_[index].offset, tensor.data);
+  if (crc32_of(tensor.data) != places_[index].crc32) {
+    throw Error(ErrorCode::integrity, "wimm pack: the checksum of tensor " + quote(info.name) + " is wrong")
+        .in_tensor(info.name)
+        .at_offset(places_[index].offset);
+  }
+  return tensor;
+}
+
+void write_pack(const PackContents& contents, const std::function<void(std::span<const std::byte>)>& write) {
+  constexpr std::byte kZeros[kAlignment] = {};
+  const flatbuffers::DetachedBuffer metadata = build_metadata(contents);
+  write(std::as_bytes(std::span(metadata.data(), metadata.size())));
+  uint64_t end = metadata.size();
+  for (size_t i = 0; i < contents.tensors.size(); ++i) {
+    const Tensor tensor = contents.read(i);
+    write(std::span(kZeros).first(static_cast<size_t>(align(end) - end)));
+    write(tensor.data);
+    end = align(end) + tensor.data.size();
+  }
+}
+
+}  // namespace wimm
