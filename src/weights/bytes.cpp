@@ -52,7 +52,7 @@ bool is_utf8(std::string_view text) {
 }
 
 ByteStream::ByteStream(const ByteSource& source, uint64_t begin, uint64_t end, ErrorCode past_end)
-    : source_(source), position_(begin), end_(end), past_end_(past_end) {
+    : source_(source), position_(begin), end_(end), past_end_(past_end), window_begin_(begin) {
   if (begin > end || end > source.size()) {
     throw Error(past_end, "the file ends at byte " + std::to_string(source.size()) + ", wanted bytes " +
                               std::to_string(begin) + " to " + std::to_string(end))

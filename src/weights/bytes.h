@@ -47,7 +47,7 @@ class ByteStream {
   const ByteSource& source_;
   uint64_t position_, end_;
   ErrorCode past_end_;
-  uint64_t window_begin_ = 0;
+  uint64_t window_begin_;  // at most position_
   std::vector<std::byte> window_;
 };
 

@@ -58,14 +58,16 @@ flatbuffers::DetachedBuffer build_metadata(const PackContents& contents) {
     const TensorInfo& info = contents.tensors[i];
     const Tensor tensor = contents.read(i);
     const uint64_t offset = align(end);
-    tensors.push_back(pack::CreateTensor(builder, builder.CreateString(info.name), static_cast<pack::DType>(info.dtype),
-                                         builder.CreateVector(info.shape), offset, tensor.data.size(),
-                                         crc32_of(tensor.data)));
+    const auto name = builder.CreateString(info.name);
+    const auto shape = builder.CreateVector(info.shape);
+    tensors.push_back(pack::CreateTensor(builder, name, static_cast<pack::DType>(info.dtype), shape, offset,
+                                         tensor.data.size(), crc32_of(tensor.data)));
     end = checked_add(offset, tensor.data.size());
   }
-  const auto root = pack::CreatePack(builder, kVersion, 0, builder.CreateString(contents.model),
-                                     builder.CreateString(contents.cfg), builder.CreateVector(tensors), end);
-  pack::FinishSizePrefixedPackBuffer(builder, root);
+  const auto model = builder.CreateString(contents.model);
+  const auto cfg = builder.CreateString(contents.cfg);
+  const auto list = builder.CreateVector(tensors);
+  pack::FinishSizePrefixedPackBuffer(builder, pack::CreatePack(builder, kVersion, 0, model, cfg, list, end));
   return builder.Release();
 }
 
@@ -123,14 +125,15 @@ Tensor Pack::read(size_t index) const {
 void write_pack(const PackContents& contents, const std::function<void(std::span<const std::byte>)>& write) {
   constexpr std::byte kZeros[kAlignment] = {};
   const flatbuffers::DetachedBuffer metadata = build_metadata(contents);
-  write(std::as_bytes(std::span(metadata.data(), metadata.size())));
-  uint64_t end = metadata.size();
-  for (size_t i = 0; i < contents.tensors.size(); ++i) {
-    const Tensor tensor = contents.read(i);
+  uint64_t end = 0;
+  const auto write_aligned = [&](std::span<const std::byte> bytes) {
     write(std::span(kZeros).first(static_cast<size_t>(align(end) - end)));
-    write(tensor.data);
-    end = align(end) + tensor.data.size();
-  }
+    write(bytes);
+    end = align(end) + bytes.size();
+  };
+  write_aligned(std::as_bytes(std::span(metadata.data(), metadata.size())));
+  for (size_t i = 0; i < contents.tensors.size(); ++i) write_aligned(contents.read(i).data);
+  if (contents.tensors.empty()) write_aligned({});
 }
 
 }  // namespace wimm

@@ -1,4 +1,4 @@
-// The pickle opcodes that data needs, and the few globals of torch.save.
+// The machine: pickle's opcodes for data, and the rebuilding of torch's tensors.
 #include "weights/pickle.h"
 
 #include <algorithm>
@@ -6,7 +6,8 @@
 #include <charconv>
 #include <unordered_map>
 
-#include "weights/formats.h"
+#include "weights/pickle_globals.h"
+#include "weights/pickle_opcodes.h"
 #include "wimm/error.h"
 
 namespace wimm::pickle {
@@ -14,48 +15,6 @@ namespace wimm::pickle {
 namespace {
 
 using Role = Global::Role;
-
-struct AllowedGlobal {
-  std::string_view module, name;
-  Global global;
-};
-
-constexpr AllowedGlobal kAllowedGlobals[] = {
-    {"collections", "OrderedDict", {Role::ordered_dict}},
-    {"torch._utils", "_rebuild_tensor", {Role::rebuild_tensor}},
-    {"torch._utils", "_rebuild_tensor_v2", {Role::rebuild_tensor}},
-    {"torch._utils", "_rebuild_parameter", {Role::rebuild_parameter}},
-    {"torch", "FloatStorage", {Role::storage_type, DType::float32}},
-    {"torch", "HalfStorage", {Role::storage_type, DType::float16}},
-    {"torch", "BFloat16Storage", {Role::storage_type, DType::bfloat16}},
-    {"torch", "DoubleStorage", {Role::storage_type, DType::float64}},
-    {"torch", "LongStorage", {Role::storage_type, DType::int64}},
-    {"torch", "IntStorage", {Role::storage_type, DType::int32}},
-    {"torch", "ShortStorage", {Role::storage_type, DType::int16}},
-    {"torch", "CharStorage", {Role::storage_type, DType::int8}},
-    {"torch", "ByteStorage", {Role::storage_type, DType::uint8}},
-    {"torch", "BoolStorage", {Role::storage_type, DType::boolean}},
-    // Beside the weights of training checkpoints.
-    {"argparse", "Namespace", {Role::inert}},
-    {"numpy.core.multiarray", "scalar", {Role::inert}},
-    {"numpy._core.multiarray", "scalar", {Role::inert}},
-    {"numpy", "dtype", {Role::inert}},
-    {"_codecs", "encode", {Role::inert}},
-};
-
-// Opcodes by the names of Python's pickletools.
-// clang-format off
-enum Opcode : uint8_t {
-  MARK = '(', STOP = '.', POP = '0', POP_MARK = '1', DUP = '2', FLOAT = 'F', INT = 'I', BININT = 'J', BININT1 = 'K',
-  LONG = 'L', BININT2 = 'M', NONE = 'N', PERSID = 'P', BINPERSID = 'Q', REDUCE = 'R', BINSTRING = 'T', SHORT_BINSTRING = 'U',
-  BINUNICODE = 'X', APPEND = 'a', BUILD = 'b', GLOBAL = 'c', DICT = 'd', EMPTY_DICT = '}', APPENDS = 'e', GET = 'g',
-  BINGET = 'h', INST = 'i', LONG_BINGET = 'j', LIST = 'l', EMPTY_LIST = ']', OBJ = 'o', PUT = 'p', BINPUT = 'q',
-  LONG_BINPUT = 'r', SETITEM = 's', TUPLE = 't', EMPTY_TUPLE = ')', SETITEMS = 'u', BINFLOAT = 'G', BINBYTES = 'B',
-  SHORT_BINBYTES = 'C', PROTO = 0x80, NEWOBJ = 0x81, EXT1 = 0x82, EXT2 = 0x83, EXT4 = 0x84, TUPLE1 = 0x85, TUPLE2 = 0x86,
-  TUPLE3 = 0x87, NEWTRUE = 0x88, NEWFALSE = 0x89, LONG1 = 0x8A, LONG4 = 0x8B, SHORT_BINUNICODE = 0x8C, BINUNICODE8 = 0x8D,
-  BINBYTES8 = 0x8E, EMPTY_SET = 0x8F, ADDITEMS = 0x90, FROZENSET = 0x91, NEWOBJ_EX = 0x92, STACK_GLOBAL = 0x93,
-  MEMOIZE = 0x94, FRAME = 0x95, BYTEARRAY8 = 0x96
-};
 
 constexpr uint8_t kHighestProtocol = 5;
 // Opcodes that a tensor takes in a checkpoint, generously (torch.save needs 41 for a convolution's weight).
@@ -65,8 +24,7 @@ Error corrupt(const std::string& message) { return Error(ErrorCode::format_corru
 
 class Machine {
  public:
-  Machine(ByteStream& stream, const ReadLimits& limits)
-      : stream_(stream), limits_(limits), begin_(stream.position()) {}
+  Machine(ByteStream& stream, const ReadLimits& limits) : stream_(stream), limits_(limits), begin_(stream.position()) {}
 
   Object run() {
     for (uint64_t count = 0;; ++count) {
@@ -291,6 +249,7 @@ void Machine::execute_text_opcode(uint8_t opcode) {
   }
 }
 
+// clang-format on
 int64_t Machine::parse_decimal(std::string_view text) const {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -318,9 +277,7 @@ double Machine::big_endian_double() {
 }
 
 void Machine::push_global(const std::string& module, const std::string& name) {
-  for (const AllowedGlobal& allowed : kAllowedGlobals) {
-    if (allowed.module == module && allowed.name == name) return push(allowed.global);
-  }
+  if (const std::optional<Global> global = find_global(module, name)) return push(*global);
   throw Error(ErrorCode::pickle_forbidden,
               "pickle: the global " + quote(module + "." + name) +
                   " is not among the few that weights need. If you trust the file, load it in Python and save its "
@@ -335,14 +292,14 @@ void Machine::push_storage() {
     throw corrupt("a persistent id is not that of a storage");
   }
   if (id.items.size() == 6 && object_.get<None>(id.items[5]) == nullptr) {
-    throw Error(ErrorCode::format_unsupported, "pickle: views of storages, as PyTorch 0.1 wrote them, are not supported");
+    throw Error(ErrorCode::format_unsupported,
+                "pickle: views of storages, as PyTorch 0.1 wrote them, are not supported");
   }
   const Global type = expect<Global>(id.items[1], "a storage type");
   if (type.role != Role::storage_type) throw corrupt("a storage has a type that is none");
   Storage storage{expect<std::string>(id.items[2], "the key of a storage"), type.dtype,
                   expect_size(id.items[4], "the size of a storage")};
-  const auto [entry, inserted] =
-      storage_of_key_.emplace(storage.key, static_cast<uint32_t>(object_.storages.size()));
+  const auto [entry, inserted] = storage_of_key_.emplace(storage.key, static_cast<uint32_t>(object_.storages.size()));
   if (inserted) {
     object_.storages.push_back(std::move(storage));
   } else if (const Storage& known = object_.storages[entry->second];
@@ -361,10 +318,14 @@ void Machine::reduce() {
         .at_offset(stream_.position());
   }
   switch (global->role) {
-    case Role::ordered_dict: return push(ordered_dict(arguments));
-    case Role::rebuild_tensor: return push(rebuild_tensor(arguments));
-    case Role::rebuild_parameter: return push(rebuild_parameter(arguments));
-    default: return push(Opaque{});
+    case Role::ordered_dict:
+      return push(ordered_dict(arguments));
+    case Role::rebuild_tensor:
+      return push(rebuild_tensor(arguments));
+    case Role::rebuild_parameter:
+      return push(rebuild_parameter(arguments));
+    default:
+      return push(Opaque{});
   }
 }
 
@@ -411,7 +372,8 @@ Dict Machine::ordered_dict(const Tuple& arguments) {
 // _rebuild_tensor_v2(storage, storage_offset, size, stride, requires_grad, backward_hooks, metadata=None);
 // the first version has the first four.
 TensorRef Machine::rebuild_tensor(const Tuple& arguments) {
-  if (arguments.items.size() < 4 || arguments.items.size() > 7) throw corrupt("a tensor has too few or too many arguments");
+  if (arguments.items.size() < 4 || arguments.items.size() > 7)
+    throw corrupt("a tensor has too few or too many arguments");
   TensorView view{};
   view.storage = expect<StorageRef>(arguments.items[0], "the storage of a tensor").index;
   view.offset = expect_size(arguments.items[1], "the storage offset of a tensor");
@@ -419,7 +381,8 @@ TensorRef Machine::rebuild_tensor(const Tuple& arguments) {
   const Tuple& strides = expect<Tuple>(arguments.items[3], "the stride of a tensor");
   if (shape.items.size() != strides.items.size()) throw corrupt("a tensor has more dimensions than strides, or fewer");
   if (shape.items.size() > limits_.rank) {
-    throw Error(ErrorCode::limit_exceeded, "pickle: a tensor has " + std::to_string(shape.items.size()) + " dimensions");
+    throw Error(ErrorCode::limit_exceeded,
+                "pickle: a tensor has " + std::to_string(shape.items.size()) + " dimensions");
   }
   for (const Ref dim : shape.items) view.shape.push_back(static_cast<int64_t>(expect_size(dim, "a dimension")));
   for (const Ref stride : strides.items) view.strides.push_back(expect_size(stride, "a stride"));
@@ -449,8 +412,8 @@ void Machine::check_view(const TensorView& view) const {
     if (inside) rest -= view.strides[i] * steps;
   }
   if (!inside) {
-    throw corrupt("a tensor of size " + to_string(view.shape) + " reaches beyond its storage of " + std::to_string(size) +
-                  " elements");
+    throw corrupt("a tensor of size " + to_string(view.shape) + " reaches beyond its storage of " +
+                  std::to_string(size) + " elements");
   }
 }
 

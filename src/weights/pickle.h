@@ -1,8 +1,8 @@
 // A data-only virtual machine for Python pickles, as torch.save writes them.
 //
 // It builds plain data and nothing else: there is no way to call, import or look up anything. A global is accepted only
-// if it is on the exact list in pickle.cpp, when it is pushed, whether or not it is used. Values live in one arena and
-// refer to each other by index, so neither nesting nor cycles can exhaust the stack.
+// if it is on the exact list in pickle_globals.cpp, when it is pushed, whether or not it is used. Values live in one
+// arena and refer to each other by index, so neither nesting nor cycles can exhaust the stack.
 #pragma once
 
 #include <cstdint>
