@@ -4,6 +4,11 @@ list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES WIMM_VARIANT WIMM_EMSCRIPTEN WI
 if(NOT WIMM_EMSCRIPTEN)
   include(${CMAKE_CURRENT_LIST_DIR}/../build/setup/${WIMM_VARIANT}.cmake)
 endif()
+# An Emscripten with its own configuration beside it is not led astray by the environment's.
+if(EXISTS ${WIMM_EMSCRIPTEN}/.emscripten)
+  set(ENV{EM_CONFIG} ${WIMM_EMSCRIPTEN}/.emscripten)
+  set(environment "${CMAKE_COMMAND} -E env EM_CONFIG=${WIMM_EMSCRIPTEN}/.emscripten")
+endif()
 include(${WIMM_EMSCRIPTEN}/cmake/Modules/Platform/Emscripten.cmake)
 
 set(WIMM_WASM_FLAGS -fwasm-exceptions -msimd128)
@@ -25,4 +30,5 @@ set(CMAKE_RANLIB ${llvm}/llvm-ranlib CACHE FILEPATH "")
 set(CMAKE_C_FLAGS_INIT "${cflags}")
 set(CMAKE_CXX_FLAGS_INIT "${cflags}")
 string(JOIN " " link_flags ${WIMM_WASM_FLAGS})
-set(CMAKE_CXX_LINK_EXECUTABLE "${WIMM_EMSCRIPTEN}/em++ ${link_flags} <LINK_FLAGS> <OBJECTS> -o <TARGET> <LINK_LIBRARIES>")
+set(CMAKE_CXX_LINK_EXECUTABLE
+  "${environment} ${WIMM_EMSCRIPTEN}/em++ ${link_flags} <LINK_FLAGS> <OBJECTS> -o <TARGET> <LINK_LIBRARIES>")

@@ -1,13 +1,12 @@
 # Targets for the third-party code that scripts/setup.mjs obtained: WIMM_LIBRARIES holds this variant's static libraries,
 # WIMM_TOOLS the prefix with flatc and the header-only libraries.
-find_package(Threads REQUIRED)
-
 foreach(name xnnpack zip)
   add_library(wimm_${name} STATIC IMPORTED)
   set_target_properties(wimm_${name} PROPERTIES IMPORTED_LOCATION ${WIMM_LIBRARIES}/libwimm_${name}.a)
   target_include_directories(wimm_${name} INTERFACE ${WIMM_LIBRARIES}/include)
 endforeach()
 if(NOT EMSCRIPTEN)
+  find_package(Threads REQUIRED)
   # Operators that are never called leave their micro-kernels undefined; the linker drops both.
   target_link_options(wimm_xnnpack INTERFACE -Wl,--gc-sections)
   target_link_libraries(wimm_xnnpack INTERFACE Threads::Threads m)

@@ -1,7 +1,11 @@
 // Running programs from build scripts: output in a log, a line of progress on long steps, the log's end on failure.
 import { execFileSync, spawn } from 'node:child_process';
 import { accessSync, closeSync, constants, openSync, readFileSync, statSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+// The checkout.
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 // A failure that its message explains: shown without a stack.
 export class UserError extends Error {}
@@ -26,7 +30,7 @@ export const outputOf = (program, args) => execFileSync(program, args, { encodin
 const lastLines = (path, count) => readFileSync(path, 'utf8').trimEnd().split('\n').slice(-count);
 
 // Runs a program to its end, appending its output to the file `log`; every ten seconds says how far it is.
-export async function run(program, args, { log, env = {} }) {
+export async function run(program, args, { log, env = {}, cwd }) {
   const file = openSync(log, 'a');
   const start = Date.now();
   const timer = setInterval(() => {
@@ -34,13 +38,24 @@ export async function run(program, args, { log, env = {} }) {
     console.log(`  … ${seconds} s so far: ${lastLines(log, 1)[0].slice(0, 100)}`);
   }, 10_000);
   try {
-    const child = spawn(program, args, { stdio: ['ignore', file, file], env: { ...process.env, ...env } });
+    const child = spawn(program, args, { stdio: ['ignore', file, file], cwd, env: { ...process.env, ...env } });
     const status = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve));
     if (status !== 0) {
-      throw new UserError(`${program} failed with status ${status}. ${log} ends with:\n${lastLines(log, 25).join('\n')}`);
+      throw new UserError(`${program} failed with status ${status}. ${log} ends with:\n${lastLines(log, 40).join('\n')}`);
     }
   } finally {
     clearInterval(timer);
     closeSync(file);
+  }
+}
+
+// Runs a script's main function; a UserError ends the script with its message alone.
+export async function runMain(main) {
+  try {
+    await main();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    console.error(`error: ${error.message}`);
+    process.exitCode = 1;
   }
 }

@@ -7,12 +7,10 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { cacheFolder, cached } from './cache.mjs';
-import { UserError, findProgram, outputOf, run } from './process.mjs';
+import { UserError, findProgram, outputOf, root, run, runMain } from './process.mjs';
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const pins = JSON.parse(readFileSync(join(root, 'cmake/third-party.json'), 'utf8'));
 const oldestEmscripten = [3, 1, 60];
 
@@ -109,7 +107,8 @@ function checkPrerequisites(wanted) {
   throw new UserError(`missing: ${missing.join(', ')}. On Debian or Ubuntu: apt install ${packages}`);
 }
 
-async function setUp(wanted) {
+// Sets up the variants named, and writes what CMake needs to know of each to build/setup/<variant>.cmake.
+export async function setUp(wanted) {
   const unknown = wanted.filter((variant) => !variants.includes(variant));
   if (unknown.length) throw new UserError(`no variant ${unknown.join(', ')}; there are ${variants.join(', ')}`);
   checkPrerequisites(wanted);
@@ -130,11 +129,7 @@ async function setUp(wanted) {
   }
 }
 
-try {
+if (realpathSync(process.argv[1]) === import.meta.filename) {
   const wanted = process.argv.slice(2);
-  await setUp(wanted.length ? wanted : variants);
-} catch (error) {
-  if (!(error instanceof UserError)) throw error;
-  console.error(`error: ${error.message}`);
-  process.exitCode = 1;
+  runMain(() => setUp(wanted.length ? wanted : variants));
 }
