@@ -131,6 +131,9 @@ struct Attention {
   double scale;
 };
 
+// The mean of x [N, H, W, C] over its pixels, weighted by the softmax of logits [N, H, W, 1] → [N, 1, 1, C].
+struct AttentionPool {};
+
 // Conditional convolution's mixture: x [N, H, W, experts·C] (expert-major) and weights [N, experts] → [N, H, W, C].
 struct MixExperts {
   int64_t experts;
@@ -140,6 +143,6 @@ struct MixExperts {
 struct Flatten {};
 
 using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, EvoNormS0, Binary, MaxPool, AvgPool,
-                        GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens, ToImage, Attention, MixExperts, Flatten>;
+                        GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens, ToImage, Attention, AttentionPool, MixExperts, Flatten>;
 
 }  // namespace wimm

@@ -97,6 +97,7 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
             const Shape& in = image(inputs[0], node);
             return Shape{in[0], in[1] * in[2], in[3]};
           },
+          [&](const AttentionPool&) { return Shape{inputs[0][0], 1, 1, node.channels}; },
           [&](const ToImage&) { return Shape{inputs[1][0], inputs[1][1], inputs[1][2], inputs[0].back()}; },
           [&](const Flatten&) {
             const Shape& in = inputs[0];
@@ -126,7 +127,7 @@ double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shap
 std::string_view kind_of(const Op& op) {
   static constexpr std::string_view names[] = {
       "input",   "affine",   "conv2d",      "linear", "activate", "group_norm", "layer_norm",   "evo_norm_s0", "binary",   "max_pool",  "avg_pool",
-      "global_pool", "concat", "slice", "pad",    "channel_conv", "to_tokens", "to_image", "attention", "mix_experts", "flatten"};
+      "global_pool", "concat", "slice", "pad",    "channel_conv", "to_tokens", "to_image", "attention", "attention_pool", "mix_experts", "flatten"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

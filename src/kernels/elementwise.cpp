@@ -11,18 +11,6 @@ namespace {
 
 constexpr int64_t grain_floats = 16'384;
 
-// Calls body(i) for every group of four in [begin, end); the tail reads and writes a padded copy.
-template <class Function>
-void map4(const float* x, float* y, int64_t begin, int64_t end, Function&& function) {
-  int64_t i = begin;
-  for (; i + 4 <= end; i += 4) store(y + i, function(load(x + i), i));
-  if (i < end) {
-    float tail[4];
-    store(tail, function(load(x + i), i));
-    for (int64_t k = 0; i + k < end; ++k) y[i + k] = tail[k];
-  }
-}
-
 class ActivateKernel final : public Kernel {
  public:
   explicit ActivateKernel(Activation activation) : activation_(activation) {}

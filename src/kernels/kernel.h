@@ -58,6 +58,7 @@ std::unique_ptr<Kernel> make_kernel(const Slice& op);
 std::unique_ptr<Kernel> make_kernel(const Pad& op);
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Attention& op);
+std::unique_ptr<Kernel> make_kernel(const AttentionPool& op);
 std::unique_ptr<Kernel> make_kernel(const MixExperts& op);
 std::unique_ptr<Kernel> make_kernel(const Flatten& op);
 

@@ -49,4 +49,16 @@ inline f32x4 erf(f32x4 x) {
   return x < 0.0f ? -y : y;
 }
 
+// y[i] = function(x[i], i) for i in [begin, end), four at a time. The last may read past the end, but never writes there.
+template <class Function>
+void map4(const float* x, float* y, int64_t begin, int64_t end, Function&& function) {
+  int64_t i = begin;
+  for (; i + 4 <= end; i += 4) store(y + i, function(load(x + i), i));
+  if (i < end) {
+    float tail[4];
+    store(tail, function(load(x + i), i));
+    for (int64_t k = 0; i + k < end; ++k) y[i + k] = tail[k];
+  }
+}
+
 }  // namespace wimm

@@ -1,0 +1,227 @@
+// Normalisations by statistics of the value itself: group norm, layer norm and EvoNorm-S0.
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/kernel.h"
+#include "kernels/simd.h"
+
+namespace wimm {
+namespace {
+
+constexpr int64_t grain_floats = 16'384;
+
+// Of one channel over the pixels of an image.
+struct Moments {
+  double mean = 0, variance = 0;
+};
+
+// Moments of 4 channels. Values are taken relative to the first pixel, so that a large mean costs no precision, and
+// summed in float over runs of pixels, in double over the runs.
+void moments4(const float* x, int64_t pixels, int64_t channels, int64_t width, Moments* moments) {
+  constexpr int64_t run = 64;
+  const f32x4 origin = load(x);
+  double sum[4] = {}, squares[4] = {};
+  for (int64_t begin = 0; begin < pixels; begin += run) {
+    f32x4 run_sum{}, run_squares{};
+    for (int64_t p = begin; p < std::min(begin + run, pixels); ++p) {
+      const f32x4 d = load(x + p * channels) - origin;
+      run_sum += d;
+      run_squares += d * d;
+    }
+    for (int64_t k = 0; k < 4; ++k) {
+      sum[k] += run_sum[k];
+      squares[k] += run_squares[k];
+    }
+  }
+  const auto count = static_cast<double>(pixels);
+  for (int64_t k = 0; k < width; ++k) {
+    const double mean = sum[k] / count;
+    moments[k] = {origin[k] + mean, std::max(0.0, squares[k] / count - mean * mean)};
+  }
+}
+
+// What group norm and EvoNorm-S0 share: moments of each group of channels over an image.
+class GroupStatistics {
+ public:
+  GroupStatistics(int64_t groups, double eps) : groups_(groups), eps_(eps) {}
+
+  // Per group: its mean, and 1 / √(variance + eps).
+  struct Group {
+    float mean, inverse_std;
+  };
+
+  std::span<const Group> compute(const float* image, int64_t pixels, int64_t channels, ThreadPool& pool) {
+    moments_.resize(static_cast<size_t>(channels));
+    pool.parallel_for((channels + 3) / 4, std::max<int64_t>(1, grain_floats / (4 * pixels)),
+                      [&](int64_t begin, int64_t end) {
+                        for (int64_t c = 4 * begin; c < std::min(4 * end, channels); c += 4)
+                          moments4(image + c, pixels, channels, std::min<int64_t>(4, channels - c), &moments_[c]);
+                      });
+    result_.clear();
+    const int64_t size = channels / groups_;
+    for (int64_t g = 0; g < groups_; ++g) result_.push_back(merge(std::span(moments_).subspan(g * size, size)));
+    return result_;
+  }
+
+ private:
+  Group merge(std::span<const Moments> channels) const {
+    double mean = 0, variance = 0;
+    for (const Moments& m : channels) mean += m.mean / static_cast<double>(channels.size());
+    for (const Moments& m : channels)
+      variance += (m.variance + (m.mean - mean) * (m.mean - mean)) / static_cast<double>(channels.size());
+    return {static_cast<float>(mean), static_cast<float>(1 / std::sqrt(variance + eps_))};
+  }
+
+  int64_t groups_;
+  double eps_;
+  std::vector<Moments> moments_;
+  std::vector<Group> result_;
+};
+
+std::vector<float> read_padded(ParameterId id, ParameterReader& reader) {
+  std::vector<float> values = reader.read(id);
+  values.resize(values.size() + overread_floats);
+  return values;
+}
+
+// Applies `function(x, c)` to every four channels of rows of `channels` values.
+template <class Function>
+void map_rows(const float* x, float* y, int64_t rows, int64_t channels, ThreadPool& pool, Function&& function) {
+  pool.parallel_for(rows, std::max<int64_t>(1, grain_floats / channels), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) map4(x + row * channels, y + row * channels, 0, channels, function);
+  });
+}
+
+class GroupNormKernel final : public Kernel {
+ public:
+  GroupNormKernel(const GroupNorm& op, ParameterReader& reader)
+      : statistics_(op.groups, op.eps),
+        groups_(op.groups),
+        weight_(read_padded(op.weight, reader)),
+        bias_(read_padded(op.bias, reader)) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    shape_ = inputs[0];
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const int64_t channels = shape_.back(), pixels = element_count(shape_) / shape_[0] / channels,
+                  size = channels / groups_;
+    std::vector<float> scale(weight_.size()), shift(weight_.size());
+    for (int64_t n = 0; n < shape_[0]; ++n) {
+      const int64_t image = n * pixels * channels;
+      const auto groups = statistics_.compute(inputs[0] + image, pixels, channels, pool);
+      for (int64_t c = 0; c < channels; ++c) {
+        scale[c] = weight_[c] * groups[c / size].inverse_std;
+        shift[c] = bias_[c] - groups[c / size].mean * scale[c];
+      }
+      map_rows(inputs[0] + image, output + image, pixels, channels, pool,
+               [&](f32x4 x, int64_t c) { return x * load(&scale[c]) + load(&shift[c]); });
+    }
+  }
+
+  size_t weight_bytes() const override { return 2 * weight_.size() * sizeof(float); }
+
+ private:
+  GroupStatistics statistics_;
+  int64_t groups_;
+  std::vector<float> weight_, bias_;
+  Shape shape_;
+};
+
+class EvoNormS0Kernel final : public Kernel {
+ public:
+  EvoNormS0Kernel(const EvoNormS0& op, ParameterReader& reader)
+      : statistics_(op.groups, op.eps),
+        groups_(op.groups),
+        v_(read_padded(op.v, reader)),
+        weight_(read_padded(op.weight, reader)),
+        bias_(read_padded(op.bias, reader)) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    shape_ = inputs[0];
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const int64_t channels = shape_[3], pixels = shape_[1] * shape_[2], size = channels / groups_;
+    std::vector<float> scale(weight_.size());
+    for (int64_t n = 0; n < shape_[0]; ++n) {
+      const int64_t image = n * pixels * channels;
+      const auto groups = statistics_.compute(inputs[0] + image, pixels, channels, pool);
+      for (int64_t c = 0; c < channels; ++c) scale[c] = weight_[c] * groups[c / size].inverse_std;
+      map_rows(inputs[0] + image, output + image, pixels, channels, pool,
+               [&](f32x4 x, int64_t c) { return x * sigmoid(x * load(&v_[c])) * load(&scale[c]) + load(&bias_[c]); });
+    }
+  }
+
+  size_t weight_bytes() const override { return 3 * weight_.size() * sizeof(float); }
+
+ private:
+  GroupStatistics statistics_;
+  int64_t groups_;
+  std::vector<float> v_, weight_, bias_;
+  Shape shape_;
+};
+
+// The sum of function(x) over `count` values.
+template <class Function>
+float sum_of(const float* x, int64_t count, Function&& function) {
+  f32x4 total{};
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) total += function(load(x + i));
+  float result = sum(total);
+  for (; i < count; ++i) result += function(splat(x[i]))[0];
+  return result;
+}
+
+class LayerNormKernel final : public Kernel {
+ public:
+  LayerNormKernel(const LayerNorm& op, ParameterReader& reader)
+      : eps_(static_cast<float>(op.eps)),
+        weight_(read_padded(op.weight, reader)),
+        bias_(read_padded(op.bias, reader)) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    channels_ = inputs[0].back();
+    rows_ = element_count(inputs[0]) / channels_;
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / channels_), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) norm(inputs[0] + row * channels_, output + row * channels_);
+    });
+  }
+
+  size_t weight_bytes() const override { return 2 * weight_.size() * sizeof(float); }
+
+ private:
+  void norm(const float* x, float* y) const {
+    const auto count = static_cast<float>(channels_);
+    const float mean = sum_of(x, channels_, [](f32x4 v) { return v; }) / count;
+    const float variance = sum_of(x, channels_, [=](f32x4 v) { return (v - mean) * (v - mean); }) / count;
+    const float inverse_std = 1 / std::sqrt(variance + eps_);
+    map4(x, y, 0, channels_,
+         [&](f32x4 v, int64_t c) { return (v - mean) * inverse_std * load(&weight_[c]) + load(&bias_[c]); });
+  }
+
+  float eps_;
+  std::vector<float> weight_, bias_;
+  int64_t channels_ = 0, rows_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t, ParameterReader& reader) {
+  return std::make_unique<GroupNormKernel>(op, reader);
+}
+std::unique_ptr<Kernel> make_kernel(const LayerNorm& op, int64_t, ParameterReader& reader) {
+  return std::make_unique<LayerNormKernel>(op, reader);
+}
+std::unique_ptr<Kernel> make_kernel(const EvoNormS0& op, int64_t, ParameterReader& reader) {
+  return std::make_unique<EvoNormS0Kernel>(op, reader);
+}
+
+}  // namespace wimm
