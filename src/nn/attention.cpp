@@ -1,4 +1,4 @@
-// Squeeze-and-excitation and efficient channel attention, as timm/layers/squeeze_excite.py and eca.py.
+// Squeeze-and-excitation and efficient channel attention, as timm/layers/squeeze_excite.py, global_context.py and eca.py.
 #include "nn/attention.h"
 
 #include <algorithm>
@@ -12,6 +12,16 @@ NodeId squeeze_excite(const Scope& scope, NodeId x, const SqueezeExciteOptions& 
   const NodeId active = scope.activate("act", reduced, options.activation);
   const NodeId expanded = scope.conv2d(options.expand, active, {.out_channels = scope.channels(x), .bias = true});
   return scope.mul(x, scope.activate("gate", expanded, options.gate));
+}
+
+NodeId global_context(const Scope& scope, NodeId x, int64_t reduced_channels, Activation activation) {
+  const NodeId logits = scope.conv2d("conv_attn", x, {.out_channels = 1, .bias = true});
+  const NodeId context = scope["context"].node(AttentionPool{}, {x, logits}, scope.channels(x));
+  const Scope mlp = scope["mlp_scale"];
+  const NodeId reduced = mlp.conv2d("fc1", context, {.out_channels = reduced_channels, .bias = true});
+  const NodeId active = mlp.activate("act", mlp.layer_norm("norm", reduced), activation);
+  const NodeId expanded = mlp.conv2d("fc2", active, {.out_channels = scope.channels(x), .bias = true});
+  return scope.mul(x, scope.activate("gate", expanded, Activation::sigmoid));
 }
 
 NodeId efficient_channel_attention(const Scope& scope, NodeId x, int64_t kernel) {

@@ -17,6 +17,9 @@ struct SqueezeExciteOptions {
 // Squeeze-and-excitation (arXiv 1709.01507): x · gate(expand(activation(reduce(mean(x))))).
 NodeId squeeze_excite(const Scope& scope, NodeId x, const SqueezeExciteOptions& options);
 
+// timm's GlobalContext (arXiv 1904.11492): x · sigmoid(mlp(context)), the context pooled by attention.
+NodeId global_context(const Scope& scope, NodeId x, int64_t reduced_channels, Activation activation);
+
 // Efficient channel attention (arXiv 1910.03151): x · sigmoid(conv(mean(x))), the convolution along channels.
 NodeId efficient_channel_attention(const Scope& scope, NodeId x, int64_t kernel);
 // Its kernel for a number of channels: odd, near (log2(channels) + 1) / 2.

@@ -5,7 +5,7 @@
 
 namespace wimm::nn {
 
-NodeId blur_pool(const Scope& scope, NodeId x) {
+NodeId blur_pool(const Scope& scope, NodeId x, Pad::Mode edges) {
   constexpr float binomial[3] = {0.25f, 0.5f, 0.25f};
   const int64_t channels = scope.channels(x);
   std::vector<float> filter;
@@ -18,9 +18,13 @@ NodeId blur_pool(const Scope& scope, NodeId x) {
   const ParameterId weight = scope.parameter("filt", {channels, 1, 3, 3}, Init::constant);
   scope.graph().parameters[weight].constant = std::move(filter);
 
-  const NodeId padded = scope.node(Pad{.padding = padding(1), .mode = Pad::Mode::reflect}, {x}, channels);
   Conv2d conv{.out_channels = channels, .kernel = {3, 3}, .stride = {2, 2}, .groups = channels, .weight = weight};
-  return scope.node(std::move(conv), {padded}, channels);
+  if (edges == Pad::Mode::zeros) {
+    conv.padding = padding(1);
+  } else {
+    x = scope.node(Pad{.padding = padding(1), .mode = edges}, {x}, channels);
+  }
+  return scope.node(std::move(conv), {x}, channels);
 }
 
 }  // namespace wimm::nn
