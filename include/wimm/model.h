@@ -25,6 +25,7 @@ struct ModelOptions {
   std::vector<int64_t> out_indices;        // levels of feature_info, negative from the end; empty: all
 
   const StateDict* weights = nullptr;      // null: random weights from `seed`
+  bool pretrained = false;                 // the weights are those that timm offers (fbnetc_100's have their own epsilon)
   uint64_t seed = 0;
   bool strict = true;                      // missing, unexpected or misshapen parameters are an error
   bool reset_classifier = false;           // a classifier of another size in the weights is dropped, and starts random

@@ -8,7 +8,7 @@
 namespace wimm {
 
 std::span<const Family> families() {
-  static const Family all[] = {resnet_family()};
+  static const Family all[] = {efficientnet_family(), hardcorenas_family(), mobilenetv3_family(), resnet_family()};
   return all;
 }
 

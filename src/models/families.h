@@ -18,6 +18,7 @@ struct BuildOptions {
   int64_t num_classes = 1000;              // 0: no classifier
   std::optional<std::string> global_pool;  // "avg", "max", "avgmax", "catavgmax", "" (none); else the variant's own
   std::optional<Size2d> img_size;          // for models of fixed size
+  bool pretrained = false;                 // the weights will be those that timm offers
 };
 
 // One of timm's model modules, such as `resnet`.
@@ -29,6 +30,9 @@ struct Family {
 };
 
 // One a file of this folder.
+Family efficientnet_family();
+Family hardcorenas_family();
+Family mobilenetv3_family();
 Family resnet_family();
 
 std::span<const Family> families();

@@ -140,7 +140,7 @@ std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& o
   check_options(options);
   auto impl = std::make_unique<Model::Impl>();
   Network& network = impl->network;
-  network = build_network(name, {options.in_chans, options.num_classes, options.global_pool, options.img_size});
+  network = build_network(name, {options.in_chans, options.num_classes, options.global_pool, options.img_size, options.pretrained});
   impl->features_only = options.features_only;
   impl->in_chans = options.in_chans;
   impl->num_classes = options.num_classes;
