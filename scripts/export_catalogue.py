@@ -13,6 +13,7 @@ The table, one line per architecture, keys in camelCase:
   releases    older release -> module -> the names it listed, with weights or without
   retired     as modules: names of older releases that timm has dropped since, with the cfg they had
 """
+
 import argparse
 import collections
 import dataclasses
@@ -164,7 +165,7 @@ def labels_text():
     if any(character in label for label in labels for character in "`$\\\n"):
         sys.exit("a label needs escaping")
     return (
-        "// The names of ImageNet-1k's classes, in order (WordNet's lemmas). Written by scripts/export_catalogue.py.\n\n"
+        "// The names of ImageNet-1k's classes (WordNet's lemmas). Written by scripts/export_catalogue.py.\n\n"
         "export const imagenetLabels: readonly string[] = `" + "\n".join(labels) + "`.split('\\n');\n"
     )
 

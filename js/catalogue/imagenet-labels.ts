@@ -1,4 +1,4 @@
-// The names of ImageNet-1k's classes, in order (WordNet's lemmas). Written by scripts/export_catalogue.py.
+// The names of ImageNet-1k's classes (WordNet's lemmas). Written by scripts/export_catalogue.py.
 
 export const imagenetLabels: readonly string[] = `tench, Tinca tinca
 goldfish, Carassius auratus

@@ -3,6 +3,7 @@
 Put this folder first on `sys.path` (or `PYTHONPATH`) before `import timm`. Models build and run with it; datasets and
 torchvision's own transforms do not.
 """
+
 import enum
 import sys
 import types
