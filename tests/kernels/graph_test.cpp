@@ -1,0 +1,183 @@
+// Small graphs through passes, plan and kernels, against the naive interpreter of the graph as it was built.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+#include <string>
+
+#include "graph/passes.h"
+#include "kernels/reference.h"
+#include "nn/scope.h"
+#include "runtime/session.h"
+#include "wimm/error.h"
+
+namespace wimm {
+namespace {
+
+using nn::Scope;
+using testing::Value;
+
+class TestParameters final : public ParameterReader {
+ public:
+  explicit TestParameters(const Graph& graph) : graph_(graph) {}
+  std::vector<float> read(ParameterId id) override { return testing::test_parameter(graph_.parameters[id], id); }
+
+ private:
+  const Graph& graph_;
+};
+
+Value noise(const Shape& shape) {
+  Value value{shape, std::vector<double>(element_count(shape))};
+  std::minstd_rand random(7);
+  std::uniform_real_distribution<float> uniform(-2, 2);
+  for (double& v : value.data) v = uniform(random);
+  return value;
+}
+
+// The largest difference from the interpreter, relative to the largest value. `build` gets a scope and the input.
+template <class Build>
+double error_of(const Shape& input_shape, Build&& build, int threads = 1, bool fused = true) {
+  Network network;
+  const Scope scope(network.graph);
+  network.input = scope.input(input_shape[1]);
+  NodeId output = build(scope, network.input);
+  const Value input = noise(input_shape), expected = testing::evaluate(network.graph, output, input);
+
+  if (fused) fuse(network, std::span(&output, 1));
+  TestParameters parameters(network.graph);
+  Kernels kernels(network.graph.nodes.size());
+  const std::vector<bool> needed = needed_nodes(network.graph, std::span(&output, 1));
+  for (size_t i = 0; i < kernels.size(); ++i)
+    if (needed[i]) kernels[i] = make_kernel(network.graph, static_cast<NodeId>(i), parameters);
+  Session session(network.graph, std::move(kernels), threads);
+  const std::vector<float> data(input.data.begin(), input.data.end());
+  const FloatTensor got = session.run(network.input, std::span(&output, 1), {input_shape, data})[0];
+
+  REQUIRE(got.shape == expected.shape);
+  double largest = 0, error = 0;
+  for (size_t i = 0; i < got.data.size(); ++i) {
+    largest = std::max(largest, std::abs(expected.data[i]));
+    error = std::max(error, std::abs(expected.data[i] - got.data[i]));
+  }
+  return error / largest;
+}
+
+// Float32 sums of a few hundred products of order one.
+constexpr double tolerance = 2e-6;
+
+TEST_CASE("convolutions of every kind match a double-precision loop") {
+  for (int64_t kernel : {1, 2, 3, 5, 7})
+    for (int64_t stride : {1, 2, 3})
+      for (int64_t dilation : {1, 2})
+        for (int64_t groups : {1, 2, 6})
+          for (bool same : {false, true}) {
+            if (dilation > 1 && stride > 1 && same) continue;
+            const Padding padding = same ? nn::tf_same : nn::padding(kernel / 2);
+            CAPTURE(kernel, stride, dilation, groups, same);
+            CHECK(error_of({2, 6, 15, 14}, [&](Scope s, NodeId x) {
+              return s.conv2d("conv", x, {.out_channels = 12, .kernel = kernel, .stride = stride, .dilation = dilation, .groups = groups,
+                                          .padding = padding, .bias = groups == 1});
+            }) < tolerance);
+          }
+}
+
+TEST_CASE("depthwise convolutions match a double-precision loop") {
+  for (int64_t kernel : {3, 5, 7, 9})
+    for (int64_t channels : {1, 3, 8, 33})
+      for (int64_t stride : {1, 2})
+        CHECK(error_of({1, channels, 17, 13}, [&](Scope s, NodeId x) {
+          return s.conv2d("conv", x, {.out_channels = channels, .kernel = kernel, .stride = stride, .groups = channels, .padding = nn::same_size_padding(kernel, stride)});
+        }) < tolerance);
+}
+
+TEST_CASE("any number of input channels is convolved") {
+  for (int64_t channels : {1, 2, 3, 4, 5, 8, 25})
+    CHECK(error_of({1, channels, 20, 20}, [](Scope s, NodeId x) {
+      return s.conv2d("conv", x, {.out_channels = 16, .kernel = 7, .stride = 2, .padding = nn::padding(3)});
+    }) < tolerance);
+}
+
+TEST_CASE("normalisation, activation and residual sum give the same fused and unfused") {
+  for (auto activation : {Activation::relu, Activation::relu6, Activation::sigmoid, Activation::hard_sigmoid, Activation::silu, Activation::hard_swish,
+                          Activation::gelu, Activation::gelu_tanh, Activation::tanh, Activation::mish, Activation::leaky_relu, Activation::identity})
+    for (bool fused : {true, false}) {
+      CAPTURE(static_cast<int>(activation));
+      CHECK(error_of({2, 5, 9, 7}, [&](Scope s, NodeId x) {
+        const NodeId a = s.activate("act1", s.batch_norm("bn1", s.conv2d("conv1", x, {.out_channels = 7, .kernel = 3, .padding = nn::padding(1)})), activation);
+        const NodeId b = s.batch_norm("bn2", s.conv2d("conv2", a, {.out_channels = 7, .bias = true}));
+        return s.activate("act2", s.add(b, a), activation);
+      }, 1, fused) < 4e-6);
+    }
+}
+
+TEST_CASE("a value that is read again keeps its memory") {
+  CHECK(error_of({1, 4, 8, 8}, [](Scope s, NodeId x) {
+    const NodeId a = s.conv2d("a", x, {.out_channels = 4}), b = s.activate("b", a, Activation::relu);
+    const NodeId c = s.activate("c", b, Activation::sigmoid), d = s.mul(s.add(a, b), c);
+    return s.concat({s.slice(d, 1, 2), a, s.add(d, d), x});
+  }) < tolerance);
+}
+
+TEST_CASE("pooling matches PyTorch's rules") {
+  for (int64_t kernel : {2, 3})
+    for (int64_t stride : {1, 2, 3})
+      for (int64_t pad : {0, 1})
+        for (bool ceil : {false, true})
+          for (bool count : {false, true}) {
+            CAPTURE(kernel, stride, pad, ceil, count);
+            const Size2d k{kernel, kernel}, s2{stride, stride};
+            CHECK(error_of({2, 6, 10, 11}, [&](Scope s, NodeId x) { return s.max_pool("pool", x, {k, s2, nn::padding(pad), ceil}); }) < tolerance);
+            CHECK(error_of({2, 6, 10, 11}, [&](Scope s, NodeId x) { return s.avg_pool("pool", x, {k, s2, nn::padding(pad), ceil, count}); }) < tolerance);
+          }
+  const Size2d three{3, 3}, two{2, 2};
+  CHECK(error_of({1, 4, 10, 11}, [&](Scope s, NodeId x) { return s.max_pool("pool", x, {three, two, nn::tf_same}); }) < tolerance);
+  CHECK(error_of({1, 4, 10, 11}, [&](Scope s, NodeId x) { return s.avg_pool("pool", x, {three, two, nn::tf_same}); }) < tolerance);
+}
+
+TEST_CASE("every global pool and the classifier match") {
+  for (auto kind : {PoolKind::avg, PoolKind::max, PoolKind::avgmax, PoolKind::catavgmax})
+    for (int64_t channels : {3, 16, 37})
+      CHECK(error_of({3, channels, 5, 6}, [&](Scope s, NodeId x) { return s.linear("fc", s.global_pool("pool", x, kind), 11); }) < tolerance);
+}
+
+TEST_CASE("a gate of [N, 1, 1, C] scales every pixel of its image") {
+  CHECK(error_of({3, 10, 4, 5}, [](Scope s, NodeId x) {
+    const NodeId gate = s.conv2d("fc", s.global_pool("pool", x, PoolKind::avg, true), {.out_channels = 10, .bias = true});
+    return s.mul(x, s.activate("gate", gate, Activation::sigmoid));
+  }) < tolerance);
+}
+
+TEST_CASE("padding by reflection and by zeros, flattening, channel convolution") {
+  for (auto mode : {Pad::Mode::zeros, Pad::Mode::reflect})
+    CHECK(error_of({2, 5, 6, 7}, [&](Scope s, NodeId x) {
+      return s["pad"].node(Pad{{.top = 1, .left = 2, .bottom = 3, .right = 0}, mode}, {x}, 5);
+    }) < tolerance);
+  CHECK(error_of({2, 5, 3, 2}, [](Scope s, NodeId x) { return s["flat"].node(Flatten{}, {x}, 30); }) < tolerance);
+  CHECK(error_of({2, 12, 3, 2}, [](Scope s, NodeId x) {
+    const ParameterId weight = s["eca"].parameter("weight", {1, 1, 5}, Init::conv);
+    return s["eca"].node(ChannelConv{5, weight}, {s.global_pool("pool", x, PoolKind::avg)}, 12);
+  }) < tolerance);
+}
+
+TEST_CASE("threads change nothing") {
+  const auto build = [](Scope s, NodeId x) {
+    const NodeId a = s.activate("act", s.batch_norm("bn", s.conv2d("conv", x, {.out_channels = 24, .kernel = 3, .padding = nn::padding(1)})), Activation::silu);
+    return s.add(a, s.max_pool("pool", a, {.kernel = {3, 3}, .stride = {1, 1}, .padding = nn::padding(1)}));
+  };
+  for (int threads : {2, 3}) CHECK(error_of({2, 3, 33, 31}, build, threads) < tolerance);
+}
+
+TEST_CASE("an input smaller than a kernel is refused, with the layer's name") {
+  try {
+    error_of({1, 3, 2, 2}, [](Scope s, NodeId x) { return s["stem"].max_pool("pool", x, {.kernel = {3, 3}, .stride = {1, 1}}); });
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::input_shape);
+    CHECK(std::string(error.what()).find("stem.pool") != std::string::npos);
+    return;
+  } catch (...) {
+  }
+  FAIL("not refused");
+}
+
+}  // namespace
+}  // namespace wimm
