@@ -18,7 +18,8 @@ enum class Activation : uint8_t {
 
 using Size2d = std::array<int64_t, 2>;  // {height, width}
 
-// Zeros (or reflections) around an image. `same`: TensorFlow's padding, computed from the input's size at run time.
+// Zeros (or reflections) around an image. `same`: TensorFlow's padding, computed from the input's size at run time; for
+// convolutions only where the kernel is 1 or no smaller than the stride (XNNPACK's rule).
 struct Padding {
   bool same = false;
   int64_t top = 0, left = 0, bottom = 0, right = 0;

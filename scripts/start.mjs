@@ -1,0 +1,60 @@
+// `npm start`: sets up everything, then repacks real weights and classifies photographs, in colour and in grey.
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { UserError, run } from './process.mjs';
+import { samples } from './samples.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const model = 'tf_efficientnet_lite0';
+const megabytes = (path) => `${(statSync(path).size / 1e6).toFixed(1)} MB`;
+
+async function step(what, action) {
+  console.log(`• ${what}`);
+  const start = Date.now();
+  const result = await action();
+  console.log(`  done in ${((Date.now() - start) / 1000).toFixed(1)} s`);
+  return result;
+}
+
+async function classify(wimm, pack, inChans, photographs) {
+  const net = await wimm.createModel(model, { weights: pack, inChans });
+  try {
+    for (const [name, path] of Object.entries(photographs)) {
+      const channels = inChans === 1 ? 'one grey channel' : 'three channels';
+      console.log(`\n${name}, ${channels}, ${net.backend}:`);
+      for (const { label, probability } of await net.classify(path)) console.log(`  ${probability.toFixed(3)}  ${label}`);
+    }
+  } finally {
+    net.dispose();
+  }
+}
+
+async function main() {
+  const log = join(root, 'build/start.log');
+  mkdirSync(dirname(log), { recursive: true });
+  if (!existsSync(join(root, 'node_modules'))) await step('Installing development packages', () => run('npm', ['ci'], { log }));
+  await step('Building the package: WebAssembly and JavaScript', () => run('npm', ['run', 'build'], { log }));
+  await step('Building the native tool, wimm-pack', () => run('npm', ['run', 'build:native'], { log }));
+  const { weights, photographs } = await step('Fetching real weights and photographs', samples);
+
+  const pack = join(root, 'build', `${model}.wimm`);
+  await step(`Repacking the weights of ${model}`, () =>
+    run(join(root, 'build/native/weights-tools/wimm-pack'), ['convert', '--model', model, weights, '-o', pack], { log }),
+  );
+  console.log(`  ${weights.split('/').at(-1)} (${megabytes(weights)}) → ${model}.wimm (${megabytes(pack)})`);
+
+  const wimm = await import('wimm');
+  for (const inChans of [3, 1]) await classify(wimm, pack, inChans, photographs);
+  console.log(`
+Next: npm test                               every test
+      node dist/cli.js list 'resnet*'        what can be created
+      node dist/cli.js classify PHOTO --model ${model} --weights ${pack.slice(root.length + 1)}
+      README.md                              the API`);
+}
+
+main().catch((error) => {
+  console.error(error instanceof UserError ? error.message : error);
+  process.exitCode = 1;
+});
