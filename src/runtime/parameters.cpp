@@ -122,10 +122,10 @@ void Parameters::match() {
       if (needed_[i] && !is_batch_count(parameter.name)) report_.missing.push_back(parameter.name);
       continue;
     }
-    const TensorInfo& tensor = tensors[found->second];
+    source_[i] = found->second;
     by_name.erase(found);
+    const TensorInfo& tensor = tensors[source_[i]];
     if (!needed_[i] || is_batch_count(parameter.name)) continue;
-    source_[i] = static_cast<size_t>(&tensor - tensors.data());
     fit_[i] = is_floating_point(tensor.dtype) ? fit(parameter, tensor.shape) : Fit::none;
     if (fit_[i] == Fit::none && !(parameter.classifier && options_.reset_classifier))
       report_.mismatched.push_back(parameter.name + ": expected " + to_string(parameter.shape) + ", got " +
