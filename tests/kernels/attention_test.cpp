@@ -1,0 +1,108 @@
+// Attention, pooling by attention and mixtures of experts against loops in double precision.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "kernels/kernel_tester.h"
+
+namespace wimm::testing {
+namespace {
+
+// Our exp has a relative error of 2e-7; the sums are in float32.
+constexpr double tolerance = 3e-6;
+
+std::vector<double> softmax(std::vector<double> logits) {
+  double sum = 0;
+  for (const double logit : logits) sum += std::exp(logit);
+  for (double& logit : logits) logit = std::exp(logit) / sum;
+  return logits;
+}
+
+struct AttentionCase {
+  int64_t images, queries, keys, heads, kv_heads, depth;
+};
+
+TEST_CASE("attention mixes values by the softmax of scaled products, each kv head shared by its query heads") {
+  const AttentionCase cases[] = {
+      {1, 16, 16, 4, 4, 8}, {2, 7, 11, 4, 1, 6}, {1, 1, 1, 1, 1, 3}, {1, 36, 9, 8, 2, 48}, {1, 144, 144, 2, 1, 64}};
+  for (const auto& [images, queries, keys, heads, kv_heads, depth] : cases) {
+    CAPTURE(queries);
+    CAPTURE(keys);
+    const FloatTensor inputs[] = {random_tensor({images, queries, heads * depth}, 1),
+                                  random_tensor({images, keys, kv_heads * depth}, 2),
+                                  random_tensor({images, keys, kv_heads * depth}, 3)};
+    const double scale = 1 / std::sqrt(static_cast<double>(depth));
+    const auto at = [&](const FloatTensor& x, int64_t n, int64_t token, int64_t c) {
+      return static_cast<double>(x.data[static_cast<size_t>((n * x.shape[1] + token) * x.shape[2] + c)]);
+    };
+
+    std::vector<double> expected;
+    for (int64_t n = 0; n < images; ++n) {
+      for (int64_t i = 0; i < queries * heads; ++i) {
+        const int64_t query = i / heads, head = i % heads, kv_head = head / (heads / kv_heads);
+        std::vector<double> logits;
+        for (int64_t k = 0; k < keys; ++k) {
+          double product = 0;
+          for (int64_t d = 0; d < depth; ++d)
+            product += at(inputs[0], n, query, head * depth + d) * at(inputs[1], n, k, kv_head * depth + d);
+          logits.push_back(product * scale);
+        }
+        const std::vector<double> weights = softmax(logits);
+        for (int64_t d = 0; d < depth; ++d) {
+          double mixed = 0;
+          for (int64_t k = 0; k < keys; ++k)
+            mixed += weights[static_cast<size_t>(k)] * at(inputs[2], n, k, kv_head * depth + d);
+          expected.push_back(mixed);
+        }
+      }
+    }
+    const auto kernel = make_kernel(Attention{.heads = heads, .kv_heads = kv_heads, .scale = scale});
+    CHECK(difference(run_kernel(*kernel, inputs, inputs[0].shape), expected) < tolerance);
+  }
+}
+
+TEST_CASE("attention pooling averages pixels by the softmax of their logits") {
+  for (const Shape& shape : {Shape{2, 5, 7, 12}, Shape{1, 1, 1, 6}, Shape{1, 12, 12, 100}}) {
+    CAPTURE(to_string(shape));
+    const FloatTensor inputs[] = {random_tensor(shape, 1), random_tensor({shape[0], shape[1], shape[2], 1}, 2)};
+    const int64_t pixels = shape[1] * shape[2], channels = shape[3];
+    std::vector<double> expected;
+    for (int64_t n = 0; n < shape[0]; ++n) {
+      const auto first = inputs[1].data.begin() + n * pixels;
+      const std::vector<double> weights = softmax({first, first + pixels});
+      for (int64_t c = 0; c < channels; ++c) {
+        double mean = 0;
+        for (int64_t p = 0; p < pixels; ++p)
+          mean +=
+              weights[static_cast<size_t>(p)] * inputs[0].data[static_cast<size_t>((n * pixels + p) * channels + c)];
+        expected.push_back(mean);
+      }
+    }
+    CHECK(difference(run_kernel(*make_kernel(AttentionPool{}), inputs, {shape[0], 1, 1, channels}), expected) <
+          tolerance);
+  }
+}
+
+TEST_CASE("a mixture of experts sums their results by the weights of each image") {
+  const int64_t images = 2, pixels = 15, experts = 4;
+  for (const int64_t channels : {8, 10, 3}) {
+    CAPTURE(channels);
+    const FloatTensor inputs[] = {random_tensor({images, 3, 5, experts * channels}, 1),
+                                  random_tensor({images, experts}, 2)};
+    std::vector<double> expected;
+    for (int64_t i = 0; i < images * pixels * channels; ++i) {
+      const int64_t pixel = i / channels, image = pixel / pixels, c = i % channels;
+      double sum = 0;
+      for (int64_t e = 0; e < experts; ++e) {
+        sum += static_cast<double>(inputs[1].data[static_cast<size_t>(image * experts + e)]) *
+               inputs[0].data[static_cast<size_t>((pixel * experts + e) * channels + c)];
+      }
+      expected.push_back(sum);
+    }
+    const auto kernel = make_kernel(MixExperts{.experts = experts});
+    CHECK(difference(run_kernel(*kernel, inputs, {images, 3, 5, channels}), expected) < tolerance);
+  }
+}
+
+}  // namespace
+}  // namespace wimm::testing
