@@ -33,7 +33,7 @@ function declare() {
 
 /** Emscripten's modules reach for Node's with an `import` that bundlers for browsers cannot resolve. */
 async function copyVariant(variant) {
-  const from = `${root}build/wasm-${variant}/src/bindings/wimm-${variant}`;
+  const from = `${root}build/wasm-${variant}/wimm-${variant}`;
   const code = await readFile(`${from}.mjs`, 'utf8');
   await writeFile(
     `${root}dist/wimm-${variant}.mjs`,
