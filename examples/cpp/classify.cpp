@@ -7,6 +7,7 @@
 #include <iterator>
 #include <numeric>
 
+#include "wimm/catalogue.h"
 #include "wimm/error.h"
 #include "wimm/image.h"
 #include "wimm/model.h"
@@ -35,10 +36,24 @@ Photo read_ppm(const std::string& path) {
 std::vector<double> softmax(const std::vector<float>& logits) {
   const float highest = *std::max_element(logits.begin(), logits.end());
   std::vector<double> probabilities(logits.size());
-  std::transform(logits.begin(), logits.end(), probabilities.begin(), [&](float logit) { return std::exp(double{logit} - highest); });
+  std::transform(logits.begin(), logits.end(), probabilities.begin(),
+                 [&](float logit) { return std::exp(double{logit} - highest); });
   const double total = std::accumulate(probabilities.begin(), probabilities.end(), 0.0);
   for (double& p : probabilities) p /= total;
   return probabilities;
+}
+
+// The transform that the model's weights were evaluated with.
+wimm::PreprocessOptions preprocess_options(const wimm::PretrainedCfg& cfg) {
+  wimm::PreprocessOptions options;
+  options.height = cfg.input_size[1];
+  options.width = cfg.input_size[2];
+  options.crop_pct = cfg.crop_pct;
+  options.crop_mode = wimm::parse_crop_mode(cfg.crop_mode);
+  options.interpolation = wimm::parse_interpolation(cfg.interpolation);
+  std::copy_n(cfg.mean.begin(), 3, options.mean.begin());
+  std::copy_n(cfg.std.begin(), 3, options.std.begin());
+  return options;
 }
 
 void classify(const std::string& name, const std::string& weights, const std::string& path) {
@@ -48,13 +63,15 @@ void classify(const std::string& name, const std::string& weights, const std::st
   const auto model = wimm::create_model(name, options);
 
   const Photo photo = read_ppm(path);
-  wimm::FloatTensor image = wimm::preprocess({photo.pixels, photo.width, photo.height, 3}, {});
+  wimm::FloatTensor image =
+      wimm::preprocess({photo.pixels, photo.width, photo.height, 3}, preprocess_options(wimm::pretrained_cfg(name)));
   image.shape.insert(image.shape.begin(), 1);  // a batch of one
   const std::vector<double> probabilities = softmax(model->forward({image.shape, image.data}).data);
 
   std::vector<size_t> order(probabilities.size());
   std::iota(order.begin(), order.end(), 0);
-  std::partial_sort(order.begin(), order.begin() + 5, order.end(), [&](size_t a, size_t b) { return probabilities[a] > probabilities[b]; });
+  std::partial_sort(order.begin(), order.begin() + 5, order.end(),
+                    [&](size_t a, size_t b) { return probabilities[a] > probabilities[b]; });
   for (size_t i = 0; i < 5; ++i) std::cout << "class " << order[i] << "  " << probabilities[order[i]] << '\n';
 }
 

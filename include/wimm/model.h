@@ -22,15 +22,15 @@ struct ModelOptions {
   std::optional<std::string> global_pool;  // "avg", "max", "avgmax", "catavgmax", "" (none); else the model's own
   std::optional<std::array<int64_t, 2>> img_size;  // {height, width}, for models of fixed size
   bool features_only = false;
-  std::vector<int64_t> out_indices;        // levels of feature_info, negative from the end; empty: all
+  std::vector<int64_t> out_indices;  // levels of feature_info, negative from the end; empty: all
 
-  const StateDict* weights = nullptr;      // null: random weights from `seed`
-  bool pretrained = false;                 // the weights are those that timm offers (fbnetc_100's have their own epsilon)
+  const StateDict* weights = nullptr;  // null: random weights from `seed`
+  bool pretrained = false;             // the weights are those that timm offers (fbnetc_100's have their own epsilon)
   uint64_t seed = 0;
-  bool strict = true;                      // missing, unexpected or misshapen parameters are an error
-  bool reset_classifier = false;           // a classifier of another size in the weights is dropped, and starts random
-  int64_t label_offset = 0;                // rows that a checkpoint's classifier has before the first class (1 for 1001-class heads)
-  DType dtype = DType::float32;            // float16: weights rounded to half precision
+  bool strict = true;             // missing, unexpected or misshapen parameters are an error
+  bool reset_classifier = false;  // a classifier of another size in the weights is dropped, and starts random
+  int64_t label_offset = 0;  // rows that a checkpoint's classifier has before the first class (1 for 1001-class heads)
+  DType dtype = DType::float32;  // float16: weights rounded to half precision
 
   int threads = 1;
   std::function<void(uint64_t done, uint64_t total)> on_progress;  // bytes of parameters loaded; may throw to stop
@@ -100,7 +100,8 @@ class Model {
 };
 
 // Builds `name` (an architecture of timm, such as "resnet34") and fills it with weights.
-// Errors: unknown_model, invalid_argument, state_dict_mismatch, weights_nonfinite, out_of_memory, and those of reading weights.
+// Errors: unknown_model, invalid_argument, state_dict_mismatch, weights_nonfinite, out_of_memory, and those of reading
+// weights.
 std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& options = {});
 
 // The architectures that `create_model` builds.

@@ -11,7 +11,21 @@
 namespace wimm {
 
 // Element types that weight files hold. Compute is in float32.
-enum class DType : uint8_t { float32, float16, bfloat16, float64, int64, int32, int16, int8, uint64, uint32, uint16, uint8, boolean };
+enum class DType : uint8_t {
+  float32,
+  float16,
+  bfloat16,
+  float64,
+  int64,
+  int32,
+  int16,
+  int8,
+  uint64,
+  uint32,
+  uint16,
+  uint8,
+  boolean
+};
 
 // Bytes of one element.
 size_t size_of(DType dtype);
@@ -52,7 +66,8 @@ uint16_t float_to_half(float value);
 float bfloat16_to_float(uint16_t value);
 uint16_t float_to_bfloat16(float value);
 
-// The elements of a floating-point tensor as float32; throws state_dict_mismatch (naming the tensor) for any other type.
+// The elements of a floating-point tensor as float32; throws state_dict_mismatch (naming the tensor) for any other
+// type.
 std::vector<float> to_float32(const Tensor& tensor, std::string_view name = {});
 // A float32 tensor cast to `dtype` (a floating-point type); float32 values beyond float16's range become infinite.
 Tensor cast(const Tensor& tensor, DType dtype);

@@ -30,11 +30,11 @@ std::shared_ptr<const ByteSource> file_source(const std::string& path);
 
 // Bounds that no file may exceed; a file beyond one is refused with limit_exceeded before memory is taken.
 struct ReadLimits {
-  uint64_t header_bytes = 100'000'000;          // safetensors header, pickle, or zip directory
+  uint64_t header_bytes = 100'000'000;  // safetensors header, pickle, or zip directory
   uint64_t tensors = 65'536;
   uint64_t tensor_name_bytes = 4'096;
   uint64_t rank = 64;
-  uint64_t total_bytes = uint64_t{16} << 30;    // of all tensors, once materialised
+  uint64_t total_bytes = uint64_t{16} << 30;  // of all tensors, once materialised
 };
 
 // What is known of a tensor before its data is read.
@@ -59,21 +59,22 @@ class StateDict {
   std::optional<size_t> find(std::string_view name) const;
 };
 
-// Opens a checkpoint. Wrappers are opened as timm does: the value of `state_dict_ema`, `model_ema`, `state_dict` or `model`,
-// the first that is there, else the top. A `module.`, `_orig_mod.` or `model.` prefix is stripped where every name has it.
-// Not for several threads at once.
-// Errors: format_*, pickle_forbidden, limit_exceeded, integrity; state_dict_mismatch where there are no tensors.
+// Opens a checkpoint. Wrappers are opened as timm does: the value of `state_dict_ema`, `model_ema`, `state_dict` or
+// `model`, the first that is there, else the top. A `module.`, `_orig_mod.` or `model.` prefix is stripped where every
+// name has it. Not for several threads at once. Errors: format_*, pickle_forbidden, limit_exceeded, integrity;
+// state_dict_mismatch where there are no tensors.
 std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> source, const ReadLimits& limits = {});
 
-// The names by which a timm model with these parameters knows the tensors of a checkpoint, one for each tensor. A checkpoint
-// with EfficientNet-PyTorch's names (`_blocks.7._depthwise_conv.weight`) is recognised by its content; others keep theirs.
+// The names by which a timm model with these parameters knows the tensors of a checkpoint, one for each tensor. A
+// checkpoint with EfficientNet-PyTorch's names (`_blocks.7._depthwise_conv.weight`) is recognised by its content;
+// others keep theirs.
 std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters);
 
 // timm's adapt_input_conv: the weight [O, 3·n, kH, kW] of a first convolution for another number of input channels.
-// 1 channel: the sum over the input axis (over groups of three where there are more than 3, as space-to-depth stems have);
-// otherwise the weight repeated ⌈in_chans/3⌉ times, cut to in_chans, scaled by 3/in_chans. Computed in float32 and cast
-// back to the weight's own type. Three channels: returned as it is.
-// Errors: invalid_argument where in_chans < 1; state_dict_mismatch where the weight cannot be adapted.
+// 1 channel: the sum over the input axis (over groups of three where there are more than 3, as space-to-depth stems
+// have); otherwise the weight repeated ⌈in_chans/3⌉ times, cut to in_chans, scaled by 3/in_chans. Computed in float32
+// and cast back to the weight's own type. Three channels: returned as it is. Errors: invalid_argument where in_chans <
+// 1; state_dict_mismatch where the weight cannot be adapted.
 Tensor adapt_input_conv(const Tensor& weight, int64_t in_chans);
 
 }  // namespace wimm

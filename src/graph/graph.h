@@ -18,10 +18,10 @@ struct Parameter {
   std::string name;  // "layer1.0.conv1.weight"
   Shape shape;       // as in timm
   Init init;
-  DType dtype = DType::float32;       // int64 for num_batches_tracked
-  bool takes_input = false;           // a first convolution: adapted to the number of input channels
-  bool classifier = false;            // dropped from a checkpoint of another number of classes
-  std::vector<float> constant{};      // the data of Init::constant
+  DType dtype = DType::float32;   // int64 for num_batches_tracked
+  bool takes_input = false;       // a first convolution: adapted to the number of input channels
+  bool classifier = false;        // dropped from a checkpoint of another number of classes
+  std::vector<float> constant{};  // the data of Init::constant
 };
 
 struct Node {

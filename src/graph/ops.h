@@ -13,7 +13,18 @@ using ParameterId = int32_t;
 inline constexpr int32_t no_id = -1;
 
 enum class Activation : uint8_t {
-  identity, relu, relu6, sigmoid, hard_sigmoid, silu, hard_swish, gelu, gelu_tanh, tanh, mish, leaky_relu,
+  identity,
+  relu,
+  relu6,
+  sigmoid,
+  hard_sigmoid,
+  silu,
+  hard_swish,
+  gelu,
+  gelu_tanh,
+  tanh,
+  mish,
+  leaky_relu,
 };
 
 using Size2d = std::array<int64_t, 2>;  // {height, width}
@@ -116,7 +127,8 @@ struct Pad {
   enum class Mode : uint8_t { zeros, reflect } mode;
 };
 
-// Efficient channel attention: a 1-D convolution along the channels of a pooled value, zero padded; weight [1, 1, kernel].
+// Efficient channel attention: a 1-D convolution along the channels of a pooled value, zero padded; weight [1, 1,
+// kernel].
 struct ChannelConv {
   int64_t kernel;
   ParameterId weight;
@@ -126,7 +138,8 @@ struct ChannelConv {
 struct ToTokens {};
 struct ToImage {};
 
-// softmax(q · kᵀ · scale) · v; q [N, Lq, heads·d], k and v [N, Lk, kv_heads·d], each kv head shared by heads/kv_heads heads.
+// softmax(q · kᵀ · scale) · v; q [N, Lq, heads·d], k and v [N, Lk, kv_heads·d], each kv head shared by heads/kv_heads
+// heads.
 struct Attention {
   int64_t heads, kv_heads;
   double scale;
@@ -143,7 +156,8 @@ struct MixExperts {
 // [N, H, W, C] → [N, C·H·W], in NCHW order as PyTorch's flatten.
 struct Flatten {};
 
-using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, EvoNormS0, Binary, MaxPool, AvgPool,
-                        GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens, ToImage, Attention, AttentionPool, MixExperts, Flatten>;
+using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, EvoNormS0, Binary, MaxPool,
+                        AvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens, ToImage, Attention,
+                        AttentionPool, MixExperts, Flatten>;
 
 }  // namespace wimm

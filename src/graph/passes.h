@@ -8,8 +8,8 @@
 namespace wimm {
 
 // Folds affine steps (batch norm, layer scale) into the convolution before them, and activations into the convolution,
-// linear layer or sum before them; drops identities. Values in `outputs` stay available; their ids are updated, as are the
-// network's own.
+// linear layer or sum before them; drops identities. Values in `outputs` stay available; their ids are updated, as are
+// the network's own.
 void fuse(Network& network, std::span<NodeId> outputs);
 
 // For each node, whether one of `outputs` needs it.

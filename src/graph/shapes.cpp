@@ -23,7 +23,8 @@ int64_t output_size(int64_t size, int64_t kernel, int64_t stride, int64_t dilati
   return positions;
 }
 
-Sides resolve_axis(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, Sides sides, bool same, bool ceil_mode) {
+Sides resolve_axis(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, Sides sides, bool same,
+                   bool ceil_mode) {
   const int64_t span = dilation * (kernel - 1) + 1;
   if (same) {
     const int64_t total = std::max<int64_t>(0, ((size + stride - 1) / stride - 1) * stride + span - size);
@@ -40,13 +41,15 @@ Size2d spatial(const Shape& shape) { return {shape[1], shape[2]}; }
 
 // Pooled or token values have no height and width of their own.
 const Shape& image(const Shape& shape, const Node& node) {
-  if (shape.size() != 4) throw Error(ErrorCode::input_shape, node.name + " expects images [N, H, W, C], got " + to_string(shape));
+  if (shape.size() != 4)
+    throw Error(ErrorCode::input_shape, node.name + " expects images [N, H, W, C], got " + to_string(shape));
   return shape;
 }
 
 template <class Window>
 Shape window_shape(const Node& node, const Shape& input, const Window& op, Size2d dilation, bool ceil_mode) {
-  const Size2d out = window_output_size(spatial(image(input, node)), op.kernel, op.stride, dilation, op.padding, ceil_mode, node.name);
+  const Size2d out =
+      window_output_size(spatial(image(input, node)), op.kernel, op.stride, dilation, op.padding, ceil_mode, node.name);
   return {input[0], out[0], out[1], node.channels};
 }
 
@@ -57,77 +60,84 @@ Shape with_channels(Shape shape, int64_t channels) {
 
 }  // namespace
 
-Padding resolve_padding(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding, bool ceil_mode) {
-  const Sides rows = resolve_axis(size[0], kernel[0], stride[0], dilation[0], {padding.top, padding.bottom}, padding.same, ceil_mode);
-  const Sides columns = resolve_axis(size[1], kernel[1], stride[1], dilation[1], {padding.left, padding.right}, padding.same, ceil_mode);
+Padding resolve_padding(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding,
+                        bool ceil_mode) {
+  const Sides rows =
+      resolve_axis(size[0], kernel[0], stride[0], dilation[0], {padding.top, padding.bottom}, padding.same, ceil_mode);
+  const Sides columns =
+      resolve_axis(size[1], kernel[1], stride[1], dilation[1], {padding.left, padding.right}, padding.same, ceil_mode);
   return {.top = rows.before, .left = columns.before, .bottom = rows.after, .right = columns.after};
 }
 
-Size2d window_output_size(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding, bool ceil_mode,
-                          std::string_view layer) {
+Size2d window_output_size(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding,
+                          bool ceil_mode, std::string_view layer) {
   const Padding p = resolve_padding(size, kernel, stride, dilation, padding, ceil_mode);
   const Size2d out{output_size(size[0], kernel[0], stride[0], dilation[0], {p.top, p.bottom}, false),
                    output_size(size[1], kernel[1], stride[1], dilation[1], {p.left, p.right}, false)};
   if (out[0] < 1 || out[1] < 1)
-    throw Error(ErrorCode::input_shape, "the input is too small: " + std::string(layer) + " gets " + std::to_string(size[0]) + " × " +
-                                            std::to_string(size[1]) + ", less than its kernel " + std::to_string(kernel[0]) + " × " +
+    throw Error(ErrorCode::input_shape, "the input is too small: " + std::string(layer) + " gets " +
+                                            std::to_string(size[0]) + " × " + std::to_string(size[1]) +
+                                            ", less than its kernel " + std::to_string(kernel[0]) + " × " +
                                             std::to_string(kernel[1]) + "; use a larger image");
   return out;
 }
 
 Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
-  Shape shape = std::visit(
-      Overloaded{
-          [&](const Input&) { return inputs[0]; },
-          [&](const Conv2d& op) { return window_shape(node, inputs[0], op, op.dilation, false); },
-          [&](const MaxPool& op) { return window_shape(node, inputs[0], op, {1, 1}, op.ceil_mode); },
-          [&](const AvgPool& op) { return window_shape(node, inputs[0], op, {1, 1}, op.ceil_mode); },
-          [&](const GlobalPool& op) {
-            const int64_t batch = image(inputs[0], node)[0];
-            return op.keep_dims ? Shape{batch, 1, 1, node.channels} : Shape{batch, node.channels};
-          },
-          [&](const Pad& op) {
-            const Shape& in = image(inputs[0], node);
-            if (op.mode == Pad::Mode::reflect && (std::max(op.padding.top, op.padding.bottom) >= in[1] ||
-                                                  std::max(op.padding.left, op.padding.right) >= in[2]))
-              throw Error(ErrorCode::input_shape, "the input is too small: " + node.name + " reflects more than it has; use a larger image");
-            return Shape{in[0], in[1] + op.padding.top + op.padding.bottom, in[2] + op.padding.left + op.padding.right, in[3]};
-          },
-          [&](const ToTokens&) {
-            const Shape& in = image(inputs[0], node);
-            return Shape{in[0], in[1] * in[2], in[3]};
-          },
-          [&](const AttentionPool&) { return Shape{inputs[0][0], 1, 1, node.channels}; },
-          [&](const ToImage&) { return Shape{inputs[1][0], inputs[1][1], inputs[1][2], inputs[0].back()}; },
-          [&](const Flatten&) {
-            const Shape& in = inputs[0];
-            return Shape{in[0], element_count(in) / std::max<int64_t>(in[0], 1)};
-          },
-          [&](const auto&) { return with_channels(inputs[0], node.channels); },
-      },
-      node.op);
+  Shape shape =
+      std::visit(Overloaded{
+                     [&](const Input&) { return inputs[0]; },
+                     [&](const Conv2d& op) { return window_shape(node, inputs[0], op, op.dilation, false); },
+                     [&](const MaxPool& op) { return window_shape(node, inputs[0], op, {1, 1}, op.ceil_mode); },
+                     [&](const AvgPool& op) { return window_shape(node, inputs[0], op, {1, 1}, op.ceil_mode); },
+                     [&](const GlobalPool& op) {
+                       const int64_t batch = image(inputs[0], node)[0];
+                       return op.keep_dims ? Shape{batch, 1, 1, node.channels} : Shape{batch, node.channels};
+                     },
+                     [&](const Pad& op) {
+                       const Shape& in = image(inputs[0], node);
+                       if (op.mode == Pad::Mode::reflect && (std::max(op.padding.top, op.padding.bottom) >= in[1] ||
+                                                             std::max(op.padding.left, op.padding.right) >= in[2]))
+                         throw Error(ErrorCode::input_shape, "the input is too small: " + node.name +
+                                                                 " reflects more than it has; use a larger image");
+                       return Shape{in[0], in[1] + op.padding.top + op.padding.bottom,
+                                    in[2] + op.padding.left + op.padding.right, in[3]};
+                     },
+                     [&](const ToTokens&) {
+                       const Shape& in = image(inputs[0], node);
+                       return Shape{in[0], in[1] * in[2], in[3]};
+                     },
+                     [&](const AttentionPool&) { return Shape{inputs[0][0], 1, 1, node.channels}; },
+                     [&](const ToImage&) { return Shape{inputs[1][0], inputs[1][1], inputs[1][2], inputs[0].back()}; },
+                     [&](const Flatten&) {
+                       const Shape& in = inputs[0];
+                       return Shape{in[0], element_count(in) / std::max<int64_t>(in[0], 1)};
+                     },
+                     [&](const auto&) { return with_channels(inputs[0], node.channels); },
+                 },
+                 node.op);
   element_count(shape);  // refuses what overflows
   return shape;
 }
 
 double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shape& output) {
   const double elements = static_cast<double>(element_count(output));
-  return std::visit(
-      Overloaded{
-          [&](const Conv2d& op) {
-            return elements * static_cast<double>(inputs[0].back() / op.groups * op.kernel[0] * op.kernel[1]);
-          },
-          [&](const Linear&) { return elements * static_cast<double>(inputs[0].back()); },
-          [&](const Attention&) { return 2 * elements * static_cast<double>(inputs[1][1]); },
-          [&](const auto&) { return 0.0; },
-      },
-      node.op);
+  return std::visit(Overloaded{
+                        [&](const Conv2d& op) {
+                          return elements *
+                                 static_cast<double>(inputs[0].back() / op.groups * op.kernel[0] * op.kernel[1]);
+                        },
+                        [&](const Linear&) { return elements * static_cast<double>(inputs[0].back()); },
+                        [&](const Attention&) { return 2 * elements * static_cast<double>(inputs[1][1]); },
+                        [&](const auto&) { return 0.0; },
+                    },
+                    node.op);
 }
 
 std::string_view kind_of(const Op& op) {
   static constexpr std::string_view names[] = {
-      "input",   "affine",   "conv2d",      "linear", "activate", "group_norm", "layer_norm",   "evo_norm_s0", "binary",   "max_pool",  "avg_pool",
-      "global_pool", "concat", "slice", "pad",    "channel_conv", "to_tokens", "to_image", "attention", "attention_pool", "mix_experts", "flatten"};
+      "input",     "affine",   "conv2d",    "linear",         "activate",    "group_norm", "layer_norm", "evo_norm_s0",
+      "binary",    "max_pool", "avg_pool",  "global_pool",    "concat",      "slice",      "pad",        "channel_conv",
+      "to_tokens", "to_image", "attention", "attention_pool", "mix_experts", "flatten"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

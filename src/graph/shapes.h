@@ -9,11 +9,12 @@ namespace wimm {
 
 // The padding that a window really has on an input of `size` = {height, width}: `same` resolved, and with ceil_mode the
 // bottom and right edges extended so that the last window fits. Never negative.
-Padding resolve_padding(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding, bool ceil_mode);
+Padding resolve_padding(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding,
+                        bool ceil_mode);
 
 // The size of a sliding window's output, or throws input_shape (naming `layer`) where the input is too small.
-Size2d window_output_size(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding, bool ceil_mode,
-                          std::string_view layer);
+Size2d window_output_size(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding,
+                          bool ceil_mode, std::string_view layer);
 
 // The shape of a node's value from those of its inputs. Errors: input_shape, limit_exceeded.
 Shape infer_shape(const Node& node, std::span<const Shape> inputs);

@@ -13,23 +13,33 @@ template <class Use>
 void with_activation(Activation activation, Use&& use) {
   const auto clamp = [](f32x4 x, float low, float high) { return min(max(x, splat(low)), splat(high)); };
   switch (activation) {
-    case Activation::identity: return use([](f32x4 x) { return x; });
-    case Activation::relu: return use([](f32x4 x) { return max(x, f32x4{}); });
-    case Activation::relu6: return use([=](f32x4 x) { return clamp(x, 0, 6); });
-    case Activation::sigmoid: return use([](f32x4 x) { return sigmoid(x); });
-    case Activation::hard_sigmoid: return use([=](f32x4 x) { return clamp(x + 3.0f, 0, 6) * (1.0f / 6); });
-    case Activation::silu: return use([](f32x4 x) { return x * sigmoid(x); });
-    case Activation::hard_swish: return use([=](f32x4 x) { return x * clamp(x + 3.0f, 0, 6) * (1.0f / 6); });
-    case Activation::gelu: return use([](f32x4 x) { return 0.5f * x * (1.0f + erf(x * 0.70710678118654752f)); });
+    case Activation::identity:
+      return use([](f32x4 x) { return x; });
+    case Activation::relu:
+      return use([](f32x4 x) { return max(x, f32x4{}); });
+    case Activation::relu6:
+      return use([=](f32x4 x) { return clamp(x, 0, 6); });
+    case Activation::sigmoid:
+      return use([](f32x4 x) { return sigmoid(x); });
+    case Activation::hard_sigmoid:
+      return use([=](f32x4 x) { return clamp(x + 3.0f, 0, 6) * (1.0f / 6); });
+    case Activation::silu:
+      return use([](f32x4 x) { return x * sigmoid(x); });
+    case Activation::hard_swish:
+      return use([=](f32x4 x) { return x * clamp(x + 3.0f, 0, 6) * (1.0f / 6); });
+    case Activation::gelu:
+      return use([](f32x4 x) { return 0.5f * x * (1.0f + erf(x * 0.70710678118654752f)); });
     case Activation::gelu_tanh:
       return use([](f32x4 x) { return 0.5f * x * (1.0f + tanh(0.79788456080286536f * (x + 0.044715f * x * x * x))); });
-    case Activation::tanh: return use([](f32x4 x) { return tanh(x); });
+    case Activation::tanh:
+      return use([](f32x4 x) { return tanh(x); });
     case Activation::mish:
       return use([](f32x4 x) {  // x · tanh(ln(1 + eˣ)), with n = (1 + eˣ)² - 1
         const f32x4 e = exp(min(x, splat(20.0f))), n = e * (e + 2.0f);
         return x * (n / (n + 2.0f));
       });
-    case Activation::leaky_relu: return use([](f32x4 x) { return max(x, x * 0.01f); });
+    case Activation::leaky_relu:
+      return use([](f32x4 x) { return max(x, x * 0.01f); });
   }
 }
 

@@ -18,7 +18,8 @@ std::vector<float> channels_last(const std::vector<float>& weight, int64_t out, 
 }
 
 // Applies `op.folded` to the weights.
-void fold(const Conv2d& op, std::string_view layer, std::vector<float>& weight, std::vector<float>& bias, ParameterReader& reader) {
+void fold(const Conv2d& op, std::string_view layer, std::vector<float>& weight, std::vector<float>& bias,
+          ParameterReader& reader) {
   const int64_t out = op.out_channels, row = static_cast<int64_t>(weight.size()) / out;
   for (const Affine& affine : op.folded) {
     const ScaleShift step = read_affine(affine, out, layer, reader);
@@ -31,7 +32,8 @@ void fold(const Conv2d& op, std::string_view layer, std::vector<float>& weight, 
 
 class ConvKernel final : public Kernel {
  public:
-  ConvKernel(const Conv2d& op, int64_t in_channels, std::string_view layer, ParameterReader& reader) : layer_(layer), activation_(op.activation) {
+  ConvKernel(const Conv2d& op, int64_t in_channels, std::string_view layer, ParameterReader& reader)
+      : layer_(layer), activation_(op.activation) {
     std::vector<float> weight = reader.read(op.weight);
     std::vector<float> bias = op.bias == no_id ? std::vector<float>(op.out_channels) : reader.read(op.bias);
     fold(op, layer, weight, bias, reader);
@@ -45,10 +47,11 @@ class ConvKernel final : public Kernel {
     const auto [low, high] = output_range(op.activation);
     const Padding& p = op.padding;
     xnn_operator_t created = nullptr;
-    check(xnn_create_convolution2d_nhwc_f32(u32(p.top), u32(p.right), u32(p.bottom), u32(p.left), u32(op.kernel[0]), u32(op.kernel[1]),
-                                            u32(op.stride[0]), u32(op.stride[1]), u32(op.dilation[0]), u32(op.dilation[1]), u32(op.groups),
-                                            group_in, group_out, in_channels, op.out_channels, weight.data(), bias.data(), low, high,
-                                            p.same ? XNN_FLAG_TENSORFLOW_SAME_PADDING : 0, nullptr, nullptr, &created),
+    check(xnn_create_convolution2d_nhwc_f32(
+              u32(p.top), u32(p.right), u32(p.bottom), u32(p.left), u32(op.kernel[0]), u32(op.kernel[1]),
+              u32(op.stride[0]), u32(op.stride[1]), u32(op.dilation[0]), u32(op.dilation[1]), u32(op.groups), group_in,
+              group_out, in_channels, op.out_channels, weight.data(), bias.data(), low, high,
+              p.same ? XNN_FLAG_TENSORFLOW_SAME_PADDING : 0, nullptr, nullptr, &created),
           layer_);
     operator_.reset(created);
   }
@@ -56,7 +59,9 @@ class ConvKernel final : public Kernel {
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) override {
     const Shape& in = inputs[0];
     size_t bytes = 0, alignment = 0, height = 0, width = 0;
-    check(xnn_reshape_convolution2d_nhwc_f32(operator_.get(), in[0], in[1], in[2], &bytes, &alignment, &height, &width, pool.handle()), layer_);
+    check(xnn_reshape_convolution2d_nhwc_f32(operator_.get(), in[0], in[1], in[2], &bytes, &alignment, &height, &width,
+                                             pool.handle()),
+          layer_);
     count_ = element_count(output);
     return bytes;
   }
@@ -82,7 +87,8 @@ class ConvKernel final : public Kernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer, ParameterReader& reader) {
+std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer,
+                                    ParameterReader& reader) {
   return std::make_unique<ConvKernel>(op, channels, layer, reader);
 }
 

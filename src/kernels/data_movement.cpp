@@ -7,7 +7,9 @@
 namespace wimm {
 namespace {
 
-void copy(const float* from, int64_t count, float* to) { std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float)); }
+void copy(const float* from, int64_t count, float* to) {
+  std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+}
 
 // Pixels, tokens or rows: all that stands before the last dimension.
 int64_t rows_of(const Shape& shape) { return element_count(shape) / shape.back(); }
@@ -52,7 +54,8 @@ class SliceKernel final : public Kernel {
   }
   void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
     pool.parallel_for(rows_, 256, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) copy(inputs[0] + row * channels_ + op_.begin, op_.size, output + row * op_.size);
+      for (int64_t row = begin; row < end; ++row)
+        copy(inputs[0] + row * channels_ + op_.begin, op_.size, output + row * op_.size);
     });
   }
 
@@ -114,7 +117,8 @@ class FlattenKernel final : public Kernel {
     const int64_t pixels = in_[1] * in_[2], channels = in_[3];
     for (int64_t n = 0; n < in_[0]; ++n)
       for (int64_t c = 0; c < channels; ++c)
-        for (int64_t p = 0; p < pixels; ++p) output[(n * channels + c) * pixels + p] = inputs[0][(n * pixels + p) * channels + c];
+        for (int64_t p = 0; p < pixels; ++p)
+          output[(n * channels + c) * pixels + p] = inputs[0][(n * pixels + p) * channels + c];
   }
 
  private:
@@ -153,6 +157,8 @@ std::unique_ptr<Kernel> make_kernel(const Concat&) { return std::make_unique<Con
 std::unique_ptr<Kernel> make_kernel(const Slice& op) { return std::make_unique<SliceKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const Pad& op) { return std::make_unique<PadKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const Flatten&) { return std::make_unique<FlattenKernel>(); }
-std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader) { return std::make_unique<ChannelConvKernel>(op, reader); }
+std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader) {
+  return std::make_unique<ChannelConvKernel>(op, reader);
+}
 
 }  // namespace wimm

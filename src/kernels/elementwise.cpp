@@ -89,7 +89,8 @@ class BinaryKernel final : public Kernel {
     pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / row_), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const float* factors = b + row / rows_per_image_ * row_;
-        map4(a + row * row_, y + row * row_, 0, row_, [&](f32x4 x, int64_t c) { return function(x, load(factors + c)); });
+        map4(a + row * row_, y + row * row_, 0, row_,
+             [&](f32x4 x, int64_t c) { return function(x, load(factors + c)); });
       }
     });
   }
@@ -102,11 +103,14 @@ class BinaryKernel final : public Kernel {
 }  // namespace
 
 void apply_activation(Activation activation, const float* x, float* y, int64_t count) {
-  with_activation(activation, [&](auto function) { map4(x, y, 0, count, [&](f32x4 v, int64_t) { return function(v); }); });
+  with_activation(activation,
+                  [&](auto function) { map4(x, y, 0, count, [&](f32x4 v, int64_t) { return function(v); }); });
 }
 
 ScaleShift read_affine(const Affine& op, int64_t channels, std::string_view layer, ParameterReader& reader) {
-  const auto read = [&](ParameterId id, float otherwise) { return id == no_id ? std::vector<float>(channels, otherwise) : reader.read(id); };
+  const auto read = [&](ParameterId id, float otherwise) {
+    return id == no_id ? std::vector<float>(channels, otherwise) : reader.read(id);
+  };
   ScaleShift affine{read(op.weight, 1), read(op.bias, 0)};
   if (op.mean == no_id) return affine;
   const std::vector<float> mean = reader.read(op.mean), var = reader.read(op.var);
@@ -115,8 +119,9 @@ ScaleShift read_affine(const Affine& op, int64_t channels, std::string_view laye
     affine.shift[c] = static_cast<float>(affine.shift[c] - mean[c] * scale);
     affine.scale[c] = static_cast<float>(scale);
     if (!std::isfinite(affine.scale[c]) || !std::isfinite(affine.shift[c]))
-      throw Error(ErrorCode::weights_nonfinite, "the normalisation of " + std::string(layer) + " is not finite in channel " + std::to_string(c) +
-                                                    ": running_var is " + std::to_string(var[c]) + "; the weights are damaged")
+      throw Error(ErrorCode::weights_nonfinite,
+                  "the normalisation of " + std::string(layer) + " is not finite in channel " + std::to_string(c) +
+                      ": running_var is " + std::to_string(var[c]) + "; the weights are damaged")
           .in_tensor(layer);
   }
   return affine;
@@ -124,7 +129,8 @@ ScaleShift read_affine(const Affine& op, int64_t channels, std::string_view laye
 
 std::unique_ptr<Kernel> make_kernel(const Activate& op) { return std::make_unique<ActivateKernel>(op.activation); }
 std::unique_ptr<Kernel> make_kernel(const Binary& op) { return std::make_unique<BinaryKernel>(op); }
-std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, std::string_view layer, ParameterReader& reader) {
+std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, std::string_view layer,
+                                    ParameterReader& reader) {
   return std::make_unique<AffineKernel>(read_affine(op, channels, layer, reader));
 }
 

@@ -6,7 +6,8 @@
 namespace wimm {
 
 bool runs_in_place(const Op& op) {
-  return std::holds_alternative<Activate>(op) || std::holds_alternative<Binary>(op) || std::holds_alternative<Affine>(op);
+  return std::holds_alternative<Activate>(op) || std::holds_alternative<Binary>(op) ||
+         std::holds_alternative<Affine>(op);
 }
 
 bool is_view(const Op& op, const Shape& input) {
@@ -18,21 +19,20 @@ std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterRead
   const Node& node = graph.nodes[id];
   const int64_t channels = node.inputs.empty() ? node.channels : graph.nodes[node.inputs[0]].channels;
   using Made = std::unique_ptr<Kernel>;
-  return std::visit(
-      Overloaded{
-          [](const Input&) -> Made { return nullptr; },
-          [](const ToTokens&) -> Made { return nullptr; },
-          [](const ToImage&) -> Made { return nullptr; },
-          [&](const Affine& op) { return make_kernel(op, channels, node.name, reader); },
-          [&](const Conv2d& op) { return make_kernel(op, channels, node.name, reader); },
-          [&](const Linear& op) { return make_kernel(op, channels, reader); },
-          [&](const GroupNorm& op) { return make_kernel(op, channels, reader); },
-          [&](const LayerNorm& op) { return make_kernel(op, channels, reader); },
-          [&](const EvoNormS0& op) { return make_kernel(op, channels, reader); },
-          [&](const ChannelConv& op) { return make_kernel(op, reader); },
-          [](const auto& op) { return make_kernel(op); },
-      },
-      node.op);
+  return std::visit(Overloaded{
+                        [](const Input&) -> Made { return nullptr; },
+                        [](const ToTokens&) -> Made { return nullptr; },
+                        [](const ToImage&) -> Made { return nullptr; },
+                        [&](const Affine& op) { return make_kernel(op, channels, node.name, reader); },
+                        [&](const Conv2d& op) { return make_kernel(op, channels, node.name, reader); },
+                        [&](const Linear& op) { return make_kernel(op, channels, reader); },
+                        [&](const GroupNorm& op) { return make_kernel(op, channels, reader); },
+                        [&](const LayerNorm& op) { return make_kernel(op, channels, reader); },
+                        [&](const EvoNormS0& op) { return make_kernel(op, channels, reader); },
+                        [&](const ChannelConv& op) { return make_kernel(op, reader); },
+                        [](const auto& op) { return make_kernel(op); },
+                    },
+                    node.op);
 }
 
 }  // namespace wimm

@@ -42,8 +42,10 @@ bool is_view(const Op& op, const Shape& input);
 std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterReader& reader);
 
 // One for each operation; `channels` are those of the first input.
-std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, std::string_view layer, ParameterReader& reader);
-std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, std::string_view layer,
+                                    ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer,
+                                    ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Activate& op);
 std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t channels, ParameterReader& reader);

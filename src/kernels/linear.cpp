@@ -17,7 +17,8 @@ class LinearKernel final : public Kernel {
     const auto [low, high] = output_range(op.activation);
     xnn_operator_t created = nullptr;
     check(xnn_create_fully_connected_nc_f32(in_features, op.out_features, in_features, op.out_features, weight.data(),
-                                            bias.empty() ? nullptr : bias.data(), low, high, 0, nullptr, nullptr, &created),
+                                            bias.empty() ? nullptr : bias.data(), low, high, 0, nullptr, nullptr,
+                                            &created),
           "a linear layer");
     operator_.reset(created);
   }

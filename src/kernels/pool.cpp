@@ -87,7 +87,8 @@ class WindowPoolKernel final : public Kernel {
   // How many values an average is taken over: explicit padding if asked, what ceil_mode adds never, and `same` padding
   // always, since timm pads the image itself.
   int64_t divisor(int64_t row, int64_t column, Range rows, Range columns) const {
-    if constexpr (is_max) return 1;
+    if constexpr (is_max)
+      return 1;
     else {
       if (op_.padding.same) return op_.kernel[0] * op_.kernel[1];
       if (!op_.count_include_pad) return rows.size() * columns.size();

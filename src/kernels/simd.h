@@ -44,12 +44,14 @@ inline f32x4 tanh(f32x4 x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
 // Abramowitz & Stegun 7.1.26: absolute error below 2e-7.
 inline f32x4 erf(f32x4 x) {
   const f32x4 t = 1.0f / (1.0f + 0.3275911f * abs(x));
-  const f32x4 poly = ((((1.061405429f * t - 1.453152027f) * t + 1.421413741f) * t - 0.284496736f) * t + 0.254829592f) * t;
+  const f32x4 poly =
+      ((((1.061405429f * t - 1.453152027f) * t + 1.421413741f) * t - 0.284496736f) * t + 0.254829592f) * t;
   const f32x4 y = 1.0f - poly * exp(-x * x);
   return x < 0.0f ? -y : y;
 }
 
-// y[i] = function(x[i], i) for i in [begin, end), four at a time. The last may read past the end, but never writes there.
+// y[i] = function(x[i], i) for i in [begin, end), four at a time. The last may read past the end, but never writes
+// there.
 template <class Function>
 void map4(const float* x, float* y, int64_t begin, int64_t end, Function&& function) {
   int64_t i = begin;

@@ -10,7 +10,8 @@ namespace wimm {
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 1) return;
   handle_ = pthreadpool_create(static_cast<size_t>(threads));
-  if (!handle_) throw Error(ErrorCode::out_of_memory, "cannot start " + std::to_string(threads) + " threads; use fewer");
+  if (!handle_)
+    throw Error(ErrorCode::out_of_memory, "cannot start " + std::to_string(threads) + " threads; use fewer");
 }
 
 ThreadPool::~ThreadPool() {

@@ -20,12 +20,17 @@ class ThreadPool {
   // XNNPACK's view of the pool; null for one thread.
   pthreadpool* handle() const { return handle_; }
 
-  // Calls task(begin, end) for pieces of at most `grain` that cover [0, count), on all threads; returns when all are done.
+  // Calls task(begin, end) for pieces of at most `grain` that cover [0, count), on all threads; returns when all are
+  // done.
   template <class Task>
   void parallel_for(int64_t count, int64_t grain, Task&& task) {
-    run(count, grain, [](void* context, size_t begin, size_t size) {
-      (*static_cast<std::remove_reference_t<Task>*>(context))(static_cast<int64_t>(begin), static_cast<int64_t>(begin + size));
-    }, const_cast<void*>(static_cast<const void*>(&task)));
+    run(
+        count, grain,
+        [](void* context, size_t begin, size_t size) {
+          (*static_cast<std::remove_reference_t<Task>*>(context))(static_cast<int64_t>(begin),
+                                                                  static_cast<int64_t>(begin + size));
+        },
+        const_cast<void*>(static_cast<const void*>(&task)));
   }
 
  private:

@@ -17,7 +17,8 @@ void check(xnn_status status, std::string_view what) {
   if (status == xnn_status_success) return;
   if (status == xnn_status_out_of_memory)
     throw Error(ErrorCode::out_of_memory, "out of memory in " + std::string(what));
-  throw Error(ErrorCode::runtime_crashed, std::string(what) + ": XNNPACK refused the operator (status " + std::to_string(status) + ")");
+  throw Error(ErrorCode::runtime_crashed,
+              std::string(what) + ": XNNPACK refused the operator (status " + std::to_string(status) + ")");
 }
 
 bool is_clamp(Activation activation) {

@@ -1,4 +1,5 @@
-// Squeeze-and-excitation and efficient channel attention, as timm/layers/squeeze_excite.py, global_context.py and eca.py.
+// Squeeze-and-excitation and efficient channel attention, as timm/layers/squeeze_excite.py, global_context.py and
+// eca.py.
 #include "nn/attention.h"
 
 #include <algorithm>

@@ -17,8 +17,8 @@ constexpr int64_t max_channels = 65'536, max_classes = 1'048'576, max_threads = 
 
 void check_range(std::string_view option, int64_t value, int64_t low, int64_t high) {
   if (value < low || value > high)
-    throw Error(ErrorCode::invalid_argument, std::string(option) + " must be between " + std::to_string(low) + " and " + std::to_string(high) +
-                                                 ", got " + std::to_string(value));
+    throw Error(ErrorCode::invalid_argument, std::string(option) + " must be between " + std::to_string(low) + " and " +
+                                                 std::to_string(high) + ", got " + std::to_string(value));
 }
 
 void check_options(const ModelOptions& options) {
@@ -26,7 +26,8 @@ void check_options(const ModelOptions& options) {
   check_range("num_classes", options.num_classes, 0, max_classes);
   check_range("threads", options.threads, 1, max_threads);
   if (options.dtype != DType::float32 && options.dtype != DType::float16)
-    throw Error(ErrorCode::invalid_argument, "dtype must be float32 or float16, got " + std::string(name_of(options.dtype)));
+    throw Error(ErrorCode::invalid_argument,
+                "dtype must be float32 or float16, got " + std::string(name_of(options.dtype)));
 }
 
 // The levels of feature_info that `out_indices` name.
@@ -66,19 +67,22 @@ struct Model::Impl {
       throw Error(ErrorCode::input_shape, "expected a positive size in each dimension, got " + to_string(shape));
     if (shape[1] != channels) throw Error(ErrorCode::input_shape, wrong_channels(shape, channels, source));
     if (static_cast<uint64_t>(element_count(shape)) != value.data.size())
-      throw Error(ErrorCode::input_shape, "the shape " + to_string(shape) + " needs " + std::to_string(element_count(shape)) + " values, got " +
+      throw Error(ErrorCode::input_shape, "the shape " + to_string(shape) + " needs " +
+                                              std::to_string(element_count(shape)) + " values, got " +
                                               std::to_string(value.data.size()));
   }
 
   // What PyTorch says, and how to mend it.
   std::string wrong_channels(const Shape& shape, int64_t channels, NodeId source) const {
-    if (source != network.input) return "expected features of " + std::to_string(channels) + " channels, got " + to_string(shape);
+    if (source != network.input)
+      return "expected features of " + std::to_string(channels) + " channels, got " + to_string(shape);
     std::string weight;
     for (const Parameter& parameter : network.graph.parameters)
       if (parameter.takes_input && weight.empty()) weight = to_string(parameter.shape);
     const std::string got = std::to_string(shape[1]);
-    return "Given weight of size " + weight + ", expected input" + to_string(shape) + " to have " + std::to_string(channels) +
-           " channels, but got " + got + " channels instead. Create the model with inChans: " + got + " to adapt its first layer.";
+    return "Given weight of size " + weight + ", expected input" + to_string(shape) + " to have " +
+           std::to_string(channels) + " channels, but got " + got +
+           " channels instead. Create the model with inChans: " + got + " to adapt its first layer.";
   }
 };
 
@@ -86,7 +90,9 @@ Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
 
 FloatTensor Model::forward(const FloatView& x) { return impl_->run(impl_->network.input, impl_->network.logits, x); }
-FloatTensor Model::forward_features(const FloatView& x) { return impl_->run(impl_->network.input, impl_->network.features, x); }
+FloatTensor Model::forward_features(const FloatView& x) {
+  return impl_->run(impl_->network.input, impl_->network.features, x);
+}
 FloatTensor Model::embed(const FloatView& x) { return impl_->run(impl_->network.input, impl_->network.pre_logits, x); }
 
 FloatTensor Model::forward_head(const FloatView& features, bool pre_logits) {
@@ -94,7 +100,8 @@ FloatTensor Model::forward_head(const FloatView& features, bool pre_logits) {
 }
 
 std::vector<FloatTensor> Model::forward_intermediates(const FloatView& x) {
-  if (!impl_->features_only) throw Error(ErrorCode::invalid_argument, "feature maps need a model made with features_only");
+  if (!impl_->features_only)
+    throw Error(ErrorCode::invalid_argument, "feature maps need a model made with features_only");
   impl_->check_value(x, impl_->network.input);
   std::vector<NodeId> outputs;
   for (const FeatureInfo& level : impl_->levels) outputs.push_back(level.node);
@@ -111,7 +118,8 @@ std::vector<LayerProfile> Model::profile(const FloatView& x) {
     std::vector<Shape> inputs;
     for (NodeId input : node.inputs) inputs.push_back(impl_->session->shape(input));
     const Shape& shape = impl_->session->shape(id);
-    layers.push_back({node.name, std::string(kind_of(node.op)), shape, milliseconds, multiply_adds(node, inputs, shape)});
+    layers.push_back(
+        {node.name, std::string(kind_of(node.op)), shape, milliseconds, multiply_adds(node, inputs, shape)});
   }
   return layers;
 }
@@ -140,7 +148,8 @@ std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& o
   check_options(options);
   auto impl = std::make_unique<Model::Impl>();
   Network& network = impl->network;
-  network = build_network(name, {options.in_chans, options.num_classes, options.global_pool, options.img_size, options.pretrained});
+  network = build_network(
+      name, {options.in_chans, options.num_classes, options.global_pool, options.img_size, options.pretrained});
   impl->features_only = options.features_only;
   impl->in_chans = options.in_chans;
   impl->num_classes = options.num_classes;

@@ -49,7 +49,8 @@ class Random {
   // Nearly normal, of variance 1: the sum of four uniform 16-bit numbers.
   double normal() {
     const uint64_t bits = next();
-    const auto sum = static_cast<double>((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48));
+    const auto sum =
+        static_cast<double>((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48));
     return (sum - 131070.0) * 2.6429e-5;  // mean 4 · 65535 / 2, deviation 65536 / √3
   }
 
@@ -66,8 +67,11 @@ std::vector<float> random_parameter(const Parameter& parameter, uint64_t seed) {
   std::vector<float> values(count);
   Random random(seed, parameter.name);
   switch (parameter.init) {
-    case Init::zeros: break;
-    case Init::ones: std::ranges::fill(values, 1.0f); break;
+    case Init::zeros:
+      break;
+    case Init::ones:
+      std::ranges::fill(values, 1.0f);
+      break;
     case Init::conv: {  // normal, variance 2 / fan_out
       const double fan_out = static_cast<double>(count / std::max<int64_t>(1, parameter.shape[1]));
       const double deviation = std::sqrt(2 / fan_out);
@@ -79,7 +83,8 @@ std::vector<float> random_parameter(const Parameter& parameter, uint64_t seed) {
       for (float& v : values) v = static_cast<float>((2 * random.uniform() - 1) * bound);
       break;
     }
-    case Init::constant: return parameter.constant;
+    case Init::constant:
+      return parameter.constant;
   }
   return values;
 }
@@ -97,10 +102,13 @@ Parameters::Parameters(const Network& network, const ModelOptions& options, std:
 Parameters::Fit Parameters::fit(const Parameter& parameter, const Shape& shape) const {
   if (shape == parameter.shape) return Fit::as_is;
   if (shape.size() != parameter.shape.size() || shape.empty()) return Fit::none;
-  if (parameter.takes_input && shape.size() >= 2 && options_.in_chans != 3 && with_inputs(shape, parameter.shape[1]) == parameter.shape) {
-    if (shape[1] == 3 || (options_.in_chans == 1 && shape[1] % 3 == 0 && shape[1] / 3 == parameter.shape[1])) return Fit::adapt_input;
+  if (parameter.takes_input && shape.size() >= 2 && options_.in_chans != 3 &&
+      with_inputs(shape, parameter.shape[1]) == parameter.shape) {
+    if (shape[1] == 3 || (options_.in_chans == 1 && shape[1] % 3 == 0 && shape[1] / 3 == parameter.shape[1]))
+      return Fit::adapt_input;
   }
-  if (parameter.classifier && options_.label_offset > 0 && with_rows(shape, shape[0] - options_.label_offset) == parameter.shape)
+  if (parameter.classifier && options_.label_offset > 0 &&
+      with_rows(shape, shape[0] - options_.label_offset) == parameter.shape)
     return Fit::drop_rows;
   return Fit::none;
 }
@@ -133,7 +141,8 @@ void Parameters::match() {
   }
   for (const std::string& name : names) {
     if (!by_name.contains(name)) continue;
-    const bool of_classifier = std::ranges::any_of(network_.classifier, [&](const std::string& module) { return name.starts_with(module + "."); });
+    const bool of_classifier = std::ranges::any_of(
+        network_.classifier, [&](const std::string& module) { return name.starts_with(module + "."); });
     if (!(of_classifier && options_.num_classes == 0)) report_.unexpected.push_back(name);
   }
   if (options_.strict) throw_mismatch();
@@ -160,7 +169,8 @@ std::vector<float> Parameters::finish(const Tensor& tensor, std::string_view nam
     for (float& v : values) {
       const float half = half_to_float(float_to_half(v));
       if (std::isinf(half) && !std::isinf(v))
-        throw Error(ErrorCode::weights_nonfinite, "a weight of " + std::to_string(v) + " in " + std::string(name) + " is beyond float16; use dtype 'float32'")
+        throw Error(ErrorCode::weights_nonfinite, "a weight of " + std::to_string(v) + " in " + std::string(name) +
+                                                      " is beyond float16; use dtype 'float32'")
             .in_tensor(name);
       v = half;
     }
@@ -174,7 +184,9 @@ std::vector<float> Parameters::read_weights(ParameterId id) const {
   if (fit_[id] == Fit::adapt_input) tensor = adapt_input_conv(tensor, options_.in_chans);
   if (fit_[id] == Fit::drop_rows) {
     const size_t row_bytes = tensor.data.size() / static_cast<size_t>(tensor.shape[0]);
-    tensor.data.erase(tensor.data.begin(), tensor.data.begin() + static_cast<ptrdiff_t>(row_bytes * static_cast<size_t>(options_.label_offset)));
+    tensor.data.erase(
+        tensor.data.begin(),
+        tensor.data.begin() + static_cast<ptrdiff_t>(row_bytes * static_cast<size_t>(options_.label_offset)));
     tensor.shape = parameter.shape;
   }
   return finish(tensor, parameter.name);

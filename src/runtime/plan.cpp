@@ -24,7 +24,8 @@ size_t floats_for(const Shape& shape, std::string_view layer) {
   constexpr uint64_t limit = std::numeric_limits<ptrdiff_t>::max() / sizeof(float) / 2;
   const uint64_t floats = static_cast<uint64_t>(element_count(shape)) + overread_floats;
   if (floats > limit)
-    throw Error(ErrorCode::limit_exceeded, "the value " + to_string(shape) + " of " + std::string(layer) + " does not fit in memory; use a smaller input");
+    throw Error(ErrorCode::limit_exceeded, "the value " + to_string(shape) + " of " + std::string(layer) +
+                                               " does not fit in memory; use a smaller input");
   return (floats + alignment_floats - 1) / alignment_floats * alignment_floats;
 }
 
@@ -86,7 +87,9 @@ class Planner {
       }
     }
     buffer_of_[id] = buffers_.size();
-    buffers_.push_back({.floats = floats_for(plan_.shapes[id], node.name), .first_step = step, .last_step = std::max(step, last_use_[id])});
+    buffers_.push_back({.floats = floats_for(plan_.shapes[id], node.name),
+                        .first_step = step,
+                        .last_step = std::max(step, last_use_[id])});
   }
 
   void prepare(NodeId id, ThreadPool& pool) {
@@ -102,7 +105,8 @@ class Planner {
   void assign_offsets() {
     std::vector<size_t> order(buffers_.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return buffers_[a].floats > buffers_[b].floats; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return buffers_[a].floats > buffers_[b].floats; });
     std::vector<const Buffer*> placed;  // by offset
     for (size_t index : order) {
       Buffer& buffer = buffers_[index];
@@ -112,7 +116,8 @@ class Planner {
         if (buffer.offset + buffer.floats <= other->offset) break;
         buffer.offset = std::max(buffer.offset, other->offset + other->floats);
       }
-      placed.insert(std::upper_bound(placed.begin(), placed.end(), &buffer, [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; }),
+      placed.insert(std::upper_bound(placed.begin(), placed.end(), &buffer,
+                                     [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; }),
                     &buffer);
       plan_.arena_floats = std::max(plan_.arena_floats, buffer.offset + buffer.floats);
     }
@@ -122,16 +127,16 @@ class Planner {
   const Graph& graph_;
   const Kernels& kernels_;
   Plan& plan_;
-  std::vector<NodeId> nodes_;      // by step
-  std::vector<size_t> last_use_;   // by node: the last step that reads it
+  std::vector<NodeId> nodes_;     // by step
+  std::vector<size_t> last_use_;  // by node: the last step that reads it
   std::vector<Buffer> buffers_;
   std::vector<size_t> buffer_of_ = std::vector<size_t>(graph_.nodes.size());
 };
 
 }  // namespace
 
-Plan make_plan(const Graph& graph, const Kernels& kernels, NodeId source, std::span<const NodeId> outputs, const Shape& input_shape,
-               ThreadPool& pool) {
+Plan make_plan(const Graph& graph, const Kernels& kernels, NodeId source, std::span<const NodeId> outputs,
+               const Shape& input_shape, ThreadPool& pool) {
   Plan plan;
   plan.source = source;
   plan.outputs.assign(outputs.begin(), outputs.end());

@@ -17,16 +17,16 @@ using Kernels = std::vector<std::unique_ptr<Kernel>>;
 struct Plan {
   NodeId source;
   std::vector<NodeId> outputs;
-  Shape input_shape;                 // channels-last
-  std::vector<NodeId> steps;         // nodes whose kernels run
-  std::vector<Shape> shapes;         // by node; empty where the plan does not use it
-  std::vector<size_t> offsets;       // by node: floats from the start of the arena
-  size_t arena_floats = 0;           // values
-  size_t workspace_bytes = 0;        // behind them
+  Shape input_shape;            // channels-last
+  std::vector<NodeId> steps;    // nodes whose kernels run
+  std::vector<Shape> shapes;    // by node; empty where the plan does not use it
+  std::vector<size_t> offsets;  // by node: floats from the start of the arena
+  size_t arena_floats = 0;      // values
+  size_t workspace_bytes = 0;   // behind them
 };
 
 // Errors: input_shape, limit_exceeded.
-Plan make_plan(const Graph& graph, const Kernels& kernels, NodeId source, std::span<const NodeId> outputs, const Shape& input_shape,
-               ThreadPool& pool);
+Plan make_plan(const Graph& graph, const Kernels& kernels, NodeId source, std::span<const NodeId> outputs,
+               const Shape& input_shape, ThreadPool& pool);
 
 }  // namespace wimm

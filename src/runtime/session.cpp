@@ -48,7 +48,8 @@ void copy(const float* from, float* to, const Shape& nhwc, bool to_channels_last
 
 void Session::Free::operator()(float* memory) const { std::free(memory); }
 
-Session::Session(const Graph& graph, Kernels kernels, int threads) : graph_(graph), kernels_(std::move(kernels)), pool_(threads) {}
+Session::Session(const Graph& graph, Kernels kernels, int threads)
+    : graph_(graph), kernels_(std::move(kernels)), pool_(threads) {}
 
 size_t Session::weight_bytes() const {
   size_t bytes = 0;
@@ -57,13 +58,15 @@ size_t Session::weight_bytes() const {
   return bytes;
 }
 
-std::vector<FloatTensor> Session::run(NodeId source, std::span<const NodeId> outputs, const FloatView& value, const StepObserver& observer) {
+std::vector<FloatTensor> Session::run(NodeId source, std::span<const NodeId> outputs, const FloatView& value,
+                                      const StepObserver& observer) {
   prepare(source, outputs, channels_last(value.shape));
   copy(value.data.data(), arena_.get() + plan_->offsets[source], plan_->input_shape, true, pool_);
   for (NodeId id : plan_->steps) {
     const auto start = std::chrono::steady_clock::now();
     run_step(id);
-    if (observer) observer(id, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    if (observer)
+      observer(id, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
   }
   std::vector<FloatTensor> results;
   for (NodeId id : outputs) {
@@ -75,16 +78,22 @@ std::vector<FloatTensor> Session::run(NodeId source, std::span<const NodeId> out
 }
 
 void Session::prepare(NodeId source, std::span<const NodeId> outputs, const Shape& input_shape) {
-  if (plan_ && plan_->source == source && std::ranges::equal(plan_->outputs, outputs) && plan_->input_shape == input_shape) return;
+  if (plan_ && plan_->source == source && std::ranges::equal(plan_->outputs, outputs) &&
+      plan_->input_shape == input_shape)
+    return;
   plan_.reset();  // kernels are about to change
   Plan plan = make_plan(graph_, kernels_, source, outputs, input_shape, pool_);
-  const size_t floats = plan.arena_floats + (plan.workspace_bytes + sizeof(float) - 1) / sizeof(float) + overread_floats;
+  const size_t floats =
+      plan.arena_floats + (plan.workspace_bytes + sizeof(float) - 1) / sizeof(float) + overread_floats;
   if (floats > arena_floats_ || floats < arena_floats_ / 4) {
     arena_.reset();
     arena_floats_ = 0;
     constexpr size_t alignment = 64;
     void* memory = std::aligned_alloc(alignment, (floats * sizeof(float) + alignment - 1) / alignment * alignment);
-    if (!memory) throw Error(ErrorCode::out_of_memory, "no memory for the activations: " + std::to_string(floats * sizeof(float) >> 20) + " MiB; use a smaller input or batch");
+    if (!memory)
+      throw Error(ErrorCode::out_of_memory,
+                  "no memory for the activations: " + std::to_string(floats * sizeof(float) >> 20) +
+                      " MiB; use a smaller input or batch");
     std::memset(memory, 0, floats * sizeof(float));
     arena_.reset(static_cast<float*>(memory));
     arena_floats_ = floats;

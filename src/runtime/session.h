@@ -19,7 +19,8 @@ class Session {
   Session(const Graph& graph, Kernels kernels, int threads);
 
   // Computes `outputs` from a value for `source`: NCHW images or [N, C] rows in, the same out.
-  std::vector<FloatTensor> run(NodeId source, std::span<const NodeId> outputs, const FloatView& value, const StepObserver& observer = {});
+  std::vector<FloatTensor> run(NodeId source, std::span<const NodeId> outputs, const FloatView& value,
+                               const StepObserver& observer = {});
 
   // Shape of a node's value in the last run, channels-last.
   const Shape& shape(NodeId node) const { return plan_->shapes[node]; }

@@ -75,9 +75,15 @@ TEST_CASE("convolutions of every kind match a double-precision loop") {
             const Padding padding = same ? nn::tf_same : nn::padding(kernel / 2);
             INFO("kernel ", kernel, ", stride ", stride, ", dilation ", dilation, ", groups ", groups, ", same ", same);
             CHECK(error_of({2, 6, 15, 14}, [&](Scope s, NodeId x) {
-              return s.conv2d("conv", x, {.out_channels = 12, .kernel = kernel, .stride = stride, .dilation = dilation, .groups = groups,
-                                          .padding = padding, .bias = groups == 1});
-            }) < tolerance);
+                    return s.conv2d("conv", x,
+                                    {.out_channels = 12,
+                                     .kernel = kernel,
+                                     .stride = stride,
+                                     .dilation = dilation,
+                                     .groups = groups,
+                                     .padding = padding,
+                                     .bias = groups == 1});
+                  }) < tolerance);
           }
 }
 
@@ -86,36 +92,49 @@ TEST_CASE("depthwise convolutions match a double-precision loop") {
     for (int64_t channels : {1, 3, 8, 33})
       for (int64_t stride : {1, 2})
         CHECK(error_of({1, channels, 17, 13}, [&](Scope s, NodeId x) {
-          return s.conv2d("conv", x, {.out_channels = channels, .kernel = kernel, .stride = stride, .groups = channels, .padding = nn::same_size_padding(kernel, stride)});
-        }) < tolerance);
+                return s.conv2d("conv", x,
+                                {.out_channels = channels,
+                                 .kernel = kernel,
+                                 .stride = stride,
+                                 .groups = channels,
+                                 .padding = nn::same_size_padding(kernel, stride)});
+              }) < tolerance);
 }
 
 TEST_CASE("any number of input channels is convolved") {
   for (int64_t channels : {1, 2, 3, 4, 5, 8, 25})
     CHECK(error_of({1, channels, 20, 20}, [](Scope s, NodeId x) {
-      return s.conv2d("conv", x, {.out_channels = 16, .kernel = 7, .stride = 2, .padding = nn::padding(3)});
-    }) < tolerance);
+            return s.conv2d("conv", x, {.out_channels = 16, .kernel = 7, .stride = 2, .padding = nn::padding(3)});
+          }) < tolerance);
 }
 
 TEST_CASE("normalisation, activation and residual sum give the same fused and unfused") {
-  for (auto activation : {Activation::relu, Activation::relu6, Activation::sigmoid, Activation::hard_sigmoid, Activation::silu, Activation::hard_swish,
-                          Activation::gelu, Activation::gelu_tanh, Activation::tanh, Activation::mish, Activation::leaky_relu, Activation::identity})
+  for (auto activation : {Activation::relu, Activation::relu6, Activation::sigmoid, Activation::hard_sigmoid,
+                          Activation::silu, Activation::hard_swish, Activation::gelu, Activation::gelu_tanh,
+                          Activation::tanh, Activation::mish, Activation::leaky_relu, Activation::identity})
     for (bool fused : {true, false}) {
       INFO("activation ", static_cast<int>(activation), ", fused ", fused);
-      CHECK(error_of({2, 5, 9, 7}, [&](Scope s, NodeId x) {
-        const NodeId a = s.activate("act1", s.batch_norm("bn1", s.conv2d("conv1", x, {.out_channels = 7, .kernel = 3, .padding = nn::padding(1)})), activation);
-        const NodeId b = s.batch_norm("bn2", s.conv2d("conv2", a, {.out_channels = 7, .bias = true}));
-        return s.activate("act2", s.add(b, a), activation);
-      }, 1, fused) < 4e-6);
+      CHECK(error_of(
+                {2, 5, 9, 7},
+                [&](Scope s, NodeId x) {
+                  const NodeId a = s.activate(
+                      "act1",
+                      s.batch_norm("bn1",
+                                   s.conv2d("conv1", x, {.out_channels = 7, .kernel = 3, .padding = nn::padding(1)})),
+                      activation);
+                  const NodeId b = s.batch_norm("bn2", s.conv2d("conv2", a, {.out_channels = 7, .bias = true}));
+                  return s.activate("act2", s.add(b, a), activation);
+                },
+                1, fused) < 4e-6);
     }
 }
 
 TEST_CASE("a value that is read again keeps its memory") {
   CHECK(error_of({1, 4, 8, 8}, [](Scope s, NodeId x) {
-    const NodeId a = s.conv2d("a", x, {.out_channels = 4}), b = s.activate("b", a, Activation::relu);
-    const NodeId c = s.activate("c", b, Activation::sigmoid), d = s.mul(s.add(a, b), c);
-    return s.concat({s.slice(d, 1, 2), a, s.add(d, d), x});
-  }) < tolerance);
+          const NodeId a = s.conv2d("a", x, {.out_channels = 4}), b = s.activate("b", a, Activation::relu);
+          const NodeId c = s.activate("c", b, Activation::sigmoid), d = s.mul(s.add(a, b), c);
+          return s.concat({s.slice(d, 1, 2), a, s.add(d, d), x});
+        }) < tolerance);
 }
 
 TEST_CASE("pooling matches PyTorch's rules") {
@@ -126,42 +145,53 @@ TEST_CASE("pooling matches PyTorch's rules") {
           for (bool count : {false, true}) {
             INFO("kernel ", kernel, ", stride ", stride, ", padding ", pad, ", ceil ", ceil, ", counted ", count);
             const Size2d k{kernel, kernel}, s2{stride, stride};
-            CHECK(error_of({2, 6, 10, 11}, [&](Scope s, NodeId x) { return s.max_pool("pool", x, {k, s2, nn::padding(pad), ceil}); }) < tolerance);
-            CHECK(error_of({2, 6, 10, 11}, [&](Scope s, NodeId x) { return s.avg_pool("pool", x, {k, s2, nn::padding(pad), ceil, count}); }) < tolerance);
+            CHECK(error_of({2, 6, 10, 11}, [&](Scope s, NodeId x) {
+                    return s.max_pool("pool", x, {k, s2, nn::padding(pad), ceil});
+                  }) < tolerance);
+            CHECK(error_of({2, 6, 10, 11}, [&](Scope s, NodeId x) {
+                    return s.avg_pool("pool", x, {k, s2, nn::padding(pad), ceil, count});
+                  }) < tolerance);
           }
   const Size2d three{3, 3}, two{2, 2};
-  CHECK(error_of({1, 4, 10, 11}, [&](Scope s, NodeId x) { return s.max_pool("pool", x, {three, two, nn::tf_same}); }) < tolerance);
-  CHECK(error_of({1, 4, 10, 11}, [&](Scope s, NodeId x) { return s.avg_pool("pool", x, {three, two, nn::tf_same}); }) < tolerance);
+  CHECK(error_of({1, 4, 10, 11}, [&](Scope s, NodeId x) { return s.max_pool("pool", x, {three, two, nn::tf_same}); }) <
+        tolerance);
+  CHECK(error_of({1, 4, 10, 11}, [&](Scope s, NodeId x) { return s.avg_pool("pool", x, {three, two, nn::tf_same}); }) <
+        tolerance);
 }
 
 TEST_CASE("every global pool and the classifier match") {
   for (auto kind : {PoolKind::avg, PoolKind::max, PoolKind::avgmax, PoolKind::catavgmax})
     for (int64_t channels : {3, 16, 37})
-      CHECK(error_of({3, channels, 5, 6}, [&](Scope s, NodeId x) { return s.linear("fc", s.global_pool("pool", x, kind), 11); }) < tolerance);
+      CHECK(error_of({3, channels, 5, 6}, [&](Scope s, NodeId x) {
+              return s.linear("fc", s.global_pool("pool", x, kind), 11);
+            }) < tolerance);
 }
 
 TEST_CASE("a gate of [N, 1, 1, C] scales every pixel of its image") {
   CHECK(error_of({3, 10, 4, 5}, [](Scope s, NodeId x) {
-    const NodeId gate = s.conv2d("fc", s.global_pool("pool", x, PoolKind::avg, true), {.out_channels = 10, .bias = true});
-    return s.mul(x, s.activate("gate", gate, Activation::sigmoid));
-  }) < tolerance);
+          const NodeId gate =
+              s.conv2d("fc", s.global_pool("pool", x, PoolKind::avg, true), {.out_channels = 10, .bias = true});
+          return s.mul(x, s.activate("gate", gate, Activation::sigmoid));
+        }) < tolerance);
 }
 
 TEST_CASE("padding by reflection and by zeros, flattening, channel convolution") {
   for (auto mode : {Pad::Mode::zeros, Pad::Mode::reflect})
     CHECK(error_of({2, 5, 6, 7}, [&](Scope s, NodeId x) {
-      return s["pad"].node(Pad{{.top = 1, .left = 2, .bottom = 3, .right = 0}, mode}, {x}, 5);
-    }) < tolerance);
+            return s["pad"].node(Pad{{.top = 1, .left = 2, .bottom = 3, .right = 0}, mode}, {x}, 5);
+          }) < tolerance);
   CHECK(error_of({2, 5, 3, 2}, [](Scope s, NodeId x) { return s["flat"].node(Flatten{}, {x}, 30); }) < tolerance);
   CHECK(error_of({2, 12, 3, 2}, [](Scope s, NodeId x) {
-    const ParameterId weight = s["eca"].parameter("weight", {1, 1, 5}, Init::conv);
-    return s["eca"].node(ChannelConv{5, weight}, {s.global_pool("pool", x, PoolKind::avg)}, 12);
-  }) < tolerance);
+          const ParameterId weight = s["eca"].parameter("weight", {1, 1, 5}, Init::conv);
+          return s["eca"].node(ChannelConv{5, weight}, {s.global_pool("pool", x, PoolKind::avg)}, 12);
+        }) < tolerance);
 }
 
 TEST_CASE("threads change nothing") {
   const auto build = [](Scope s, NodeId x) {
-    const NodeId a = s.activate("act", s.batch_norm("bn", s.conv2d("conv", x, {.out_channels = 24, .kernel = 3, .padding = nn::padding(1)})), Activation::silu);
+    const NodeId a = s.activate(
+        "act", s.batch_norm("bn", s.conv2d("conv", x, {.out_channels = 24, .kernel = 3, .padding = nn::padding(1)})),
+        Activation::silu);
     return s.add(a, s.max_pool("pool", a, {.kernel = {3, 3}, .stride = {1, 1}, .padding = nn::padding(1)}));
   };
   for (int threads : {2, 3}) CHECK(error_of({2, 3, 33, 31}, build, threads) < tolerance);
@@ -169,7 +199,8 @@ TEST_CASE("threads change nothing") {
 
 TEST_CASE("an input smaller than a kernel is refused, with the layer's name") {
   try {
-    error_of({1, 3, 2, 2}, [](Scope s, NodeId x) { return s["stem"].max_pool("pool", x, {.kernel = {3, 3}, .stride = {1, 1}}); });
+    error_of({1, 3, 2, 2},
+             [](Scope s, NodeId x) { return s["stem"].max_pool("pool", x, {.kernel = {3, 3}, .stride = {1, 1}}); });
   } catch (const Error& error) {
     CHECK(error.code() == ErrorCode::input_shape);
     CHECK(std::string(error.what()).find("stem.pool") != std::string::npos);

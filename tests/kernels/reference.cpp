@@ -15,18 +15,30 @@ double activate(Activation activation, double x) {
   const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
   const auto relu6 = [](double v) { return std::min(std::max(v, 0.0), 6.0); };
   switch (activation) {
-    case Activation::identity: return x;
-    case Activation::relu: return std::max(x, 0.0);
-    case Activation::relu6: return relu6(x);
-    case Activation::sigmoid: return sigmoid(x);
-    case Activation::hard_sigmoid: return relu6(x + 3) / 6;
-    case Activation::silu: return x * sigmoid(x);
-    case Activation::hard_swish: return x * relu6(x + 3) / 6;
-    case Activation::gelu: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    case Activation::gelu_tanh: return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Activation::tanh: return std::tanh(x);
-    case Activation::mish: return x * std::tanh(std::log1p(std::exp(x)));
-    case Activation::leaky_relu: return x > 0 ? x : 0.01 * x;
+    case Activation::identity:
+      return x;
+    case Activation::relu:
+      return std::max(x, 0.0);
+    case Activation::relu6:
+      return relu6(x);
+    case Activation::sigmoid:
+      return sigmoid(x);
+    case Activation::hard_sigmoid:
+      return relu6(x + 3) / 6;
+    case Activation::silu:
+      return x * sigmoid(x);
+    case Activation::hard_swish:
+      return x * relu6(x + 3) / 6;
+    case Activation::gelu:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case Activation::gelu_tanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Activation::tanh:
+      return std::tanh(x);
+    case Activation::mish:
+      return x * std::tanh(std::log1p(std::exp(x)));
+    case Activation::leaky_relu:
+      return x > 0 ? x : 0.01 * x;
   }
   return x;
 }
@@ -51,7 +63,8 @@ class Interpreter {
   static Value map(const Value& x, Function&& function) {
     Value y{x.shape, std::vector<double>(x.data.size())};
     const int64_t channels = x.shape[1], plane = static_cast<int64_t>(x.data.size()) / (x.shape[0] * channels);
-    for (size_t i = 0; i < x.data.size(); ++i) y.data[i] = function(x.data[i], static_cast<int64_t>(i) / plane % channels, i);
+    for (size_t i = 0; i < x.data.size(); ++i)
+      y.data[i] = function(x.data[i], static_cast<int64_t>(i) / plane % channels, i);
     return y;
   }
 
@@ -59,9 +72,12 @@ class Interpreter {
 
   Value compute(const Affine& op, const Node& node) {
     const int64_t c = node.channels;
-    const auto weight = parameter(op.weight, c, 1), bias = parameter(op.bias, c, 0), mean = parameter(op.mean, c, 0), var = parameter(op.var, c, 1);
+    const auto weight = parameter(op.weight, c, 1), bias = parameter(op.bias, c, 0), mean = parameter(op.mean, c, 0),
+               var = parameter(op.var, c, 1);
     const double eps = op.mean == no_id ? 0 : op.eps;
-    return map(in(node), [&](double x, int64_t k, size_t) { return (x - mean[k]) / std::sqrt(var[k] + eps) * weight[k] + bias[k]; });
+    return map(in(node), [&](double x, int64_t k, size_t) {
+      return (x - mean[k]) / std::sqrt(var[k] + eps) * weight[k] + bias[k];
+    });
   }
 
   Value compute(const Activate& op, const Node& node) {
@@ -71,7 +87,9 @@ class Interpreter {
   Value compute(const Binary& op, const Node& node) {
     const Value &a = in(node, 0), &b = in(node, 1);
     const size_t plane = a.data.size() / b.data.size();
-    return map(a, [&](double x, int64_t, size_t i) { return op.kind == Binary::Kind::add ? x + b.data[i / plane] : x * b.data[i / plane]; });
+    return map(a, [&](double x, int64_t, size_t i) {
+      return op.kind == Binary::Kind::add ? x + b.data[i / plane] : x * b.data[i / plane];
+    });
   }
 
   struct Window {
@@ -81,25 +99,32 @@ class Interpreter {
   };
 
   // First position and count of windows along one axis, counted by walking.
-  static std::pair<int64_t, int64_t> walk(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, int64_t before, int64_t after, bool same, bool ceil) {
+  static std::pair<int64_t, int64_t> walk(int64_t size, int64_t kernel, int64_t stride, int64_t dilation,
+                                          int64_t before, int64_t after, bool same, bool ceil) {
     const int64_t span = dilation * (kernel - 1) + 1;
     if (same) {
       const int64_t out = (size + stride - 1) / stride, total = std::max<int64_t>(0, (out - 1) * stride + span - size);
       return {-(total / 2), out};
     }
     int64_t out = 0;
-    for (int64_t start = -before; start + span <= size + after || (ceil && start < size && start < size + after - span + stride); start += stride) ++out;
+    for (int64_t start = -before;
+         start + span <= size + after || (ceil && start < size && start < size + after - span + stride);
+         start += stride)
+      ++out;
     return {-before, out};
   }
 
   // Calls use(n, y, x, first row, first column) for each window; returns the output's height and width.
   template <class Use>
   static Size2d windows(const Value& x, const Window& w, Use&& use) {
-    const auto [top, rows] = walk(x.shape[2], w.kernel[0], w.stride[0], w.dilation[0], w.padding.top, w.padding.bottom, w.padding.same, w.ceil_mode);
-    const auto [left, columns] = walk(x.shape[3], w.kernel[1], w.stride[1], w.dilation[1], w.padding.left, w.padding.right, w.padding.same, w.ceil_mode);
+    const auto [top, rows] = walk(x.shape[2], w.kernel[0], w.stride[0], w.dilation[0], w.padding.top, w.padding.bottom,
+                                  w.padding.same, w.ceil_mode);
+    const auto [left, columns] = walk(x.shape[3], w.kernel[1], w.stride[1], w.dilation[1], w.padding.left,
+                                      w.padding.right, w.padding.same, w.ceil_mode);
     for (int64_t n = 0; n < x.shape[0]; ++n)
       for (int64_t y = 0; y < rows; ++y)
-        for (int64_t c = 0; c < columns; ++c) use(n, (n * rows + y) * columns + c, top + y * w.stride[0], left + c * w.stride[1]);
+        for (int64_t c = 0; c < columns; ++c)
+          use(n, (n * rows + y) * columns + c, top + y * w.stride[0], left + c * w.stride[1]);
     return {rows, columns};
   }
 
@@ -122,33 +147,37 @@ class Interpreter {
     const int64_t group_in = x.shape[1] / op.groups, group_out = op.out_channels / op.groups;
     const auto weight = parameter(op.weight, 0, 0), bias = parameter(op.bias, op.out_channels, 0);
     std::vector<std::vector<double>> results;
-    const Size2d size = windows(x, {op.kernel, op.stride, op.dilation, op.padding, false}, [&](int64_t n, int64_t, int64_t top, int64_t left) {
-      std::vector<double>& row = results.emplace_back();
-      for (int64_t o = 0; o < op.out_channels; ++o) {
-        double sum = bias[o];
-        for (int64_t i = 0; i < group_in; ++i)
-          for (int64_t ky = 0; ky < op.kernel[0]; ++ky)
-            for (int64_t kx = 0; kx < op.kernel[1]; ++kx)
-              sum += weight[((o * group_in + i) * op.kernel[0] + ky) * op.kernel[1] + kx] *
-                     at(x, n, o / group_out * group_in + i, top + ky * op.dilation[0], left + kx * op.dilation[1], 0);
-        row.push_back(sum);
-      }
-    });
+    const Size2d size = windows(
+        x, {op.kernel, op.stride, op.dilation, op.padding, false}, [&](int64_t n, int64_t, int64_t top, int64_t left) {
+          std::vector<double>& row = results.emplace_back();
+          for (int64_t o = 0; o < op.out_channels; ++o) {
+            double sum = bias[o];
+            for (int64_t i = 0; i < group_in; ++i)
+              for (int64_t ky = 0; ky < op.kernel[0]; ++ky)
+                for (int64_t kx = 0; kx < op.kernel[1]; ++kx)
+                  sum +=
+                      weight[((o * group_in + i) * op.kernel[0] + ky) * op.kernel[1] + kx] *
+                      at(x, n, o / group_out * group_in + i, top + ky * op.dilation[0], left + kx * op.dilation[1], 0);
+            row.push_back(sum);
+          }
+        });
     return to_nchw(results, x.shape[0], size, op.out_channels);
   }
 
   Value compute(const MaxPool& op, const Node& node) {
     const Value& x = in(node);
     std::vector<std::vector<double>> results;
-    const Size2d size = windows(x, {op.kernel, op.stride, {1, 1}, op.padding, op.ceil_mode}, [&](int64_t n, int64_t, int64_t top, int64_t left) {
-      std::vector<double>& row = results.emplace_back();
-      for (int64_t c = 0; c < x.shape[1]; ++c) {
-        double best = -std::numeric_limits<double>::infinity();
-        for (int64_t y = 0; y < op.kernel[0]; ++y)
-          for (int64_t k = 0; k < op.kernel[1]; ++k) best = std::max(best, at(x, n, c, top + y, left + k, best));
-        row.push_back(best);
-      }
-    });
+    const Size2d size = windows(x, {op.kernel, op.stride, {1, 1}, op.padding, op.ceil_mode},
+                                [&](int64_t n, int64_t, int64_t top, int64_t left) {
+                                  std::vector<double>& row = results.emplace_back();
+                                  for (int64_t c = 0; c < x.shape[1]; ++c) {
+                                    double best = -std::numeric_limits<double>::infinity();
+                                    for (int64_t y = 0; y < op.kernel[0]; ++y)
+                                      for (int64_t k = 0; k < op.kernel[1]; ++k)
+                                        best = std::max(best, at(x, n, c, top + y, left + k, best));
+                                    row.push_back(best);
+                                  }
+                                });
     return to_nchw(results, x.shape[0], size, x.shape[1]);
   }
 
@@ -156,21 +185,23 @@ class Interpreter {
   Value compute(const AvgPool& op, const Node& node) {
     const Value& x = in(node);
     std::vector<std::vector<double>> results;
-    const Size2d size = windows(x, {op.kernel, op.stride, {1, 1}, op.padding, op.ceil_mode}, [&](int64_t n, int64_t, int64_t top, int64_t left) {
-      std::vector<double>& row = results.emplace_back();
-      for (int64_t c = 0; c < x.shape[1]; ++c) {
-        double sum = 0;
-        int64_t count = 0;
-        for (int64_t y = top; y < top + op.kernel[0]; ++y)
-          for (int64_t k = left; k < left + op.kernel[1]; ++k) {
-            const bool inside = y >= 0 && k >= 0 && y < x.shape[2] && k < x.shape[3];
-            const bool padded = op.padding.same || (y < x.shape[2] + op.padding.bottom && k < x.shape[3] + op.padding.right);
-            sum += at(x, n, c, y, k, 0);
-            count += inside || ((op.count_include_pad || op.padding.same) && padded);
-          }
-        row.push_back(sum / static_cast<double>(count));
-      }
-    });
+    const Size2d size = windows(x, {op.kernel, op.stride, {1, 1}, op.padding, op.ceil_mode},
+                                [&](int64_t n, int64_t, int64_t top, int64_t left) {
+                                  std::vector<double>& row = results.emplace_back();
+                                  for (int64_t c = 0; c < x.shape[1]; ++c) {
+                                    double sum = 0;
+                                    int64_t count = 0;
+                                    for (int64_t y = top; y < top + op.kernel[0]; ++y)
+                                      for (int64_t k = left; k < left + op.kernel[1]; ++k) {
+                                        const bool inside = y >= 0 && k >= 0 && y < x.shape[2] && k < x.shape[3];
+                                        const bool padded = op.padding.same || (y < x.shape[2] + op.padding.bottom &&
+                                                                                k < x.shape[3] + op.padding.right);
+                                        sum += at(x, n, c, y, k, 0);
+                                        count += inside || ((op.count_include_pad || op.padding.same) && padded);
+                                      }
+                                    row.push_back(sum / static_cast<double>(count));
+                                  }
+                                });
     return to_nchw(results, x.shape[0], size, x.shape[1]);
   }
 
@@ -247,7 +278,9 @@ class Interpreter {
       for (int64_t c = 0; c < y.shape[1]; ++c)
         for (int64_t row = -p.top; row < x.shape[2] + p.bottom; ++row)
           for (int64_t k = -p.left; k < x.shape[3] + p.right; ++k)
-            y.data.push_back(op.mode == Pad::Mode::zeros ? at(x, n, c, row, k, 0) : at(x, n, c, reflect(row, x.shape[2]), reflect(k, x.shape[3]), 0));
+            y.data.push_back(op.mode == Pad::Mode::zeros
+                                 ? at(x, n, c, row, k, 0)
+                                 : at(x, n, c, reflect(row, x.shape[2]), reflect(k, x.shape[3]), 0));
     return y;
   }
 
@@ -294,6 +327,8 @@ std::vector<float> test_parameter(const Parameter& parameter, ParameterId id) {
   return values;
 }
 
-Value evaluate(const Graph& graph, NodeId output, const Value& input) { return Interpreter(graph, input).value(output); }
+Value evaluate(const Graph& graph, NodeId output, const Value& input) {
+  return Interpreter(graph, input).value(output);
+}
 
 }  // namespace wimm::testing
