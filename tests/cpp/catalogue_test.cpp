@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <string>
 
 #include "catalogue/match.h"
 #include "wimm/error.h"
+#include "wimm/model.h"
 
 using namespace wimm;
 
@@ -134,4 +136,18 @@ TEST_CASE("an unknown name is refused with the nearest ones") {
   ListModelsOptions options;
   options.release = "9";
   CHECK_THROWS_AS(list_models(options), Error);
+}
+
+TEST_CASE("what can be built is what is listed by default, and the older names of the same modules") {
+  std::vector<std::string> names = list_models();
+  std::set<std::string> modules;
+  for (const std::string& name : names) modules.insert(pretrained_cfg(name).module);
+  for (const auto& [name, cfg] : golden()["retired"].GetObject()) {
+    if (modules.contains(pretrained_cfg(name.GetString()).module)) names.emplace_back(name.GetString());
+  }
+  std::vector<std::string> buildable;
+  for (const std::string_view name : list_buildable_models()) buildable.emplace_back(name);
+  std::ranges::sort(names);
+  std::ranges::sort(buildable);
+  CHECK(names == buildable);
 }
