@@ -1,7 +1,7 @@
 // Measures wimm beside its peers: the same models and weights, one thread each, in turn in one process.
 //   npm run bench -- [--models resnet34,resnet50] [--rounds 30]
-// Results go to bench/results/. The models are exported from timm by $PYTHON (default: a virtual environment made from
-// requirements.txt in bench/.cache).
+// Results go to bench/results/. Models that bench/.cache lacks are exported from timm by $PYTHON (default: python3), which
+// needs what bench/requirements.txt lists.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -30,21 +30,10 @@ const { values: options } = parseArgs({
 
 const run = (command, args) => execFileSync(command, args, { cwd: folder, stdio: 'inherit' });
 
-function python() {
-  if (process.env.PYTHON) return process.env.PYTHON;
-  const environment = join(folder, '.cache/venv');
-  const program = join(environment, 'bin/python');
-  if (!existsSync(program)) {
-    run('python3', ['-m', 'venv', environment]);
-    run(program, ['-m', 'pip', 'install', '--quiet', '--requirement', 'requirements.txt']);
-  }
-  return program;
-}
-
 function setUp(models) {
   if (!existsSync(join(folder, 'node_modules'))) run('npm', ['install', '--no-package-lock']);
   const missing = models.filter((model) => !existsSync(join(modelsFolder, `${model}.json`)));
-  if (missing.length) run(python(), ['export_onnx.py', modelsFolder, ...missing]);
+  if (missing.length) run(process.env.PYTHON ?? 'python3', ['export_onnx.py', modelsFolder, ...missing]);
 }
 
 // Numbers in [-1.7, 1.7), the same in every run.
