@@ -5,8 +5,10 @@
 
 namespace wimm::nn {
 
-Padding same_size_padding(int64_t kernel, int64_t stride, int64_t dilation) {
-  return padding(((stride - 1) + dilation * (kernel - 1)) / 2);
+Padding same_size_padding(Extent kernel, int64_t stride, int64_t dilation) {
+  const int64_t rows = ((stride - 1) + dilation * (kernel.height - 1)) / 2;
+  const int64_t columns = ((stride - 1) + dilation * (kernel.width - 1)) / 2;
+  return {.top = rows, .left = columns, .bottom = rows, .right = columns};
 }
 
 Padding padding(int64_t all_sides) {
@@ -30,33 +32,42 @@ NodeId Scope::node(Op op, std::vector<NodeId> inputs, int64_t channels) const {
   return graph_->add(std::move(op), std::move(inputs), path_, channels);
 }
 
-NodeId Scope::input(int64_t channels) const { return (*this)["input"].node(Input{channels}, {}, channels); }
-
-NodeId Scope::conv2d(std::string_view name, NodeId x, const ConvOptions& options) const {
+Conv2d Scope::declare_conv2d(std::string_view name, int64_t in_channels, const ConvOptions& options) const {
   const Scope scope = (*this)[name];
-  const int64_t out = options.out_channels, kernel = options.kernel;
-  Conv2d conv{.out_channels = out,
-              .kernel = {kernel, kernel},
+  const auto [height, width] = options.kernel;
+  Conv2d conv{.out_channels = options.out_channels,
+              .kernel = {height, width},
               .stride = {options.stride, options.stride},
               .dilation = {options.dilation, options.dilation},
               .padding = options.padding,
               .groups = options.groups};
-  conv.weight = scope.parameter("weight", {out, channels(x) / options.groups, kernel, kernel}, Init::conv);
+  const Shape shape{options.out_channels, in_channels / options.groups, height, width};
+  conv.weight = scope.parameter("weight", shape, Init::conv);
+  if (options.bias) conv.bias = scope.parameter("bias", {options.out_channels}, Init::zeros);
+  return conv;
+}
+
+Affine Scope::declare_batch_norm(std::string_view name, int64_t channels, double eps) const {
+  const Scope scope = (*this)[name];
+  const Affine norm{.weight = scope.parameter("weight", {channels}, Init::ones),
+                    .bias = scope.parameter("bias", {channels}, Init::zeros),
+                    .mean = scope.parameter("running_mean", {channels}, Init::zeros),
+                    .var = scope.parameter("running_var", {channels}, Init::ones),
+                    .eps = eps};
+  graph_->parameters[scope.parameter("num_batches_tracked", {}, Init::zeros)].dtype = DType::int64;
+  return norm;
+}
+
+NodeId Scope::input(int64_t channels) const { return (*this)["input"].node(Input{channels}, {}, channels); }
+
+NodeId Scope::conv2d(std::string_view name, NodeId x, const ConvOptions& options) const {
+  Conv2d conv = declare_conv2d(name, channels(x), options);
   graph_->parameters[conv.weight].takes_input = std::holds_alternative<Input>(graph_->nodes[x].op);
-  if (options.bias) conv.bias = scope.parameter("bias", {out}, Init::zeros);
-  return scope.node(std::move(conv), {x}, out);
+  return (*this)[name].node(std::move(conv), {x}, options.out_channels);
 }
 
 NodeId Scope::batch_norm(std::string_view name, NodeId x, double eps) const {
-  const Scope scope = (*this)[name];
-  const int64_t c = channels(x);
-  Affine norm{.weight = scope.parameter("weight", {c}, Init::ones),
-              .bias = scope.parameter("bias", {c}, Init::zeros),
-              .mean = scope.parameter("running_mean", {c}, Init::zeros),
-              .var = scope.parameter("running_var", {c}, Init::ones),
-              .eps = eps};
-  graph_->parameters[scope.parameter("num_batches_tracked", {}, Init::zeros)].dtype = DType::int64;
-  return scope.node(norm, {x}, c);
+  return (*this)[name].node(declare_batch_norm(name, channels(x), eps), {x}, channels(x));
 }
 
 NodeId Scope::group_norm(std::string_view name, NodeId x, int64_t groups, double eps) const {

@@ -8,15 +8,23 @@
 
 namespace wimm::nn {
 
+// A height and a width; one number stands for both.
+struct Extent {
+  int64_t height, width;
+  constexpr Extent(int64_t both) : height(both), width(both) {}
+  constexpr Extent(int64_t height_, int64_t width_) : height(height_), width(width_) {}
+};
+
 // Symmetric padding that keeps the size at stride 1: ((stride - 1) + dilation · (kernel - 1)) / 2, as timm's
 // get_padding.
-Padding same_size_padding(int64_t kernel, int64_t stride = 1, int64_t dilation = 1);
+Padding same_size_padding(Extent kernel, int64_t stride = 1, int64_t dilation = 1);
 Padding padding(int64_t all_sides);
 inline constexpr Padding tf_same{.same = true};
 
 struct ConvOptions {
   int64_t out_channels;
-  int64_t kernel = 1, stride = 1, dilation = 1, groups = 1;
+  Extent kernel = 1;
+  int64_t stride = 1, dilation = 1, groups = 1;
   Padding padding{};
   bool bias = false;
 };
@@ -36,6 +44,11 @@ class Scope {
   ParameterId parameter(std::string_view name, Shape shape, Init init) const;
   // A node named after this scope.
   NodeId node(Op op, std::vector<NodeId> inputs, int64_t channels) const;
+
+  // Operations with their parameters declared, for `node`: where timm declares modules in another order than it runs
+  // them.
+  Conv2d declare_conv2d(std::string_view name, int64_t in_channels, const ConvOptions& options) const;
+  Affine declare_batch_norm(std::string_view name, int64_t channels, double eps = 1e-5) const;
 
   NodeId input(int64_t channels) const;
   NodeId conv2d(std::string_view name, NodeId x, const ConvOptions& options) const;
