@@ -138,8 +138,8 @@ class Block {
     const NodeId scaled = layers_.squeeze_excite(depthwise, args_);
     const NodeId y = layers_.norm("bn3", conditional_conv("conv_pwl", scaled, weights, {args_.out_channels}), false);
 
-    auto& linear =
-        std::get<Linear>(scope.graph().nodes[static_cast<size_t>(routing)].op);  // last of the block's parameters
+    // In timm's order the routing's parameters are the block's last.
+    auto& linear = std::get<Linear>(scope.graph().nodes[static_cast<size_t>(routing)].op);
     linear.weight = scope["routing_fn"].parameter("weight", {args_.experts, channels(x)}, Init::linear);
     linear.bias = scope["routing_fn"].parameter("bias", {args_.experts}, Init::zeros);
     return y;
@@ -173,8 +173,7 @@ class Block {
     return layers_.conv_norm("conv", "bn1", x, strided(args_.out_channels, args_.kernels));
   }
 
-  // A depthwise convolution of a universal block, where the block has it. The main one carries the stride, else the
-  // first.
+  // A depthwise convolution of a universal block, where it has one there.
   NodeId universal_depthwise(std::string_view name, NodeId x, const KernelSizes& kernels, bool carries_stride,
                              bool activate) const {
     if (kernels[0] == 0) return x;
@@ -271,11 +270,10 @@ NodeId Layers::squeeze_excite(NodeId x, const BlockArgs& block) const {
   if (se.global_context) {
     return nn::global_context(scope_["se"], x, nn::make_divisible(squeezed, 1, 0, 0), style_.activation);
   }
-  int64_t rounded = block.squeezed_channels;
-  if (rounded == 0)
-    rounded = se.rounding ? (*se.rounding)(squeezed) : std::llrint(squeezed);  // halves to even, as Python
+  int64_t reduced = block.squeezed_channels;
+  if (reduced == 0) reduced = se.rounding ? (*se.rounding)(squeezed) : std::llrint(squeezed);
   return nn::squeeze_excite(scope_["se"], x,
-                            {.reduced_channels = rounded,
+                            {.reduced_channels = reduced,
                              .activation = se.activation.value_or(style_.activation),
                              .gate = se.gate,
                              .reduce = "conv_reduce",

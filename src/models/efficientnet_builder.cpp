@@ -2,8 +2,8 @@
 #include "models/efficientnet_builder.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <string>
 #include <utility>
@@ -25,11 +25,12 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 template <class Number>
 Number parse(std::string_view text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size())
+  const std::string copy(text);
+  char* end = nullptr;
+  const double value = std::strtod(copy.c_str(), &end);  // std::from_chars lacks double in Emscripten's library
+  if (copy.empty() || *end != '\0')
     throw Error(ErrorCode::invalid_argument, "a block string needs a number, got " + quote(text));
-  return value;
+  return static_cast<Number>(value);
 }
 
 // The options of a block string by their letters.
