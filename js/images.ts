@@ -7,7 +7,7 @@ import { isNode } from './platform.js';
 import type { ImageSource, RawImage } from './types.js';
 
 /** Pixels that an image may have. */
-export const maxPixels = 2 ** 28;
+const maxPixels = 100_000_000;
 
 /** The image's pixels, of its own or the platform's number of channels. Errors: image_decode, image_unsupported, input_shape. */
 async function readPixels(image: ImageSource): Promise<PixelImage> {

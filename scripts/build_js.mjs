@@ -1,12 +1,14 @@
 // Fills dist/: the TypeScript bundled and minified, its declarations, and the WebAssembly builds of build/wasm-*.
+//   node scripts/build_js.mjs [VARIANT…]        default: every variant
 import { execFileSync } from 'node:child_process';
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const variants = ['simd', 'simd-threads', 'relaxed', 'relaxed-threads'];
+const variants =
+  process.argv.length > 2 ? process.argv.slice(2) : ['simd', 'simd-threads', 'relaxed', 'relaxed-threads'];
 
 /** Bundles the package's modules; the WebAssembly modules stay files of their own beside them. */
 function bundle() {
@@ -39,7 +41,7 @@ async function copyVariant(variant) {
     `${root}dist/wimm-${variant}.mjs`,
     code.replaceAll('await import("module")', 'process.getBuiltinModule("module")'),
   );
-  await cp(`${from}.wasm`, `${root}dist/wimm-${variant}.wasm`);
+  await writeFile(`${root}dist/wimm-${variant}.wasm`, await readFile(`${from}.wasm`));
 }
 
 /** Declarations of what no public module mentions are of no use to users. */

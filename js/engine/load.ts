@@ -92,8 +92,7 @@ async function instantiate(backend: Backend, onCrash: () => void): Promise<Engin
   try {
     const { default: create } = await modules[backend.variant]();
     const module = await create({
-      // A pool of this size is started with the module: threads cannot be started while this one is busy.
-      threadCount: backend.threads,
+      pthreadPoolSize: backend.threads - 1,
       print: console.error,
       printErr: console.error,
       ...(wasm && {

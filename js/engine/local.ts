@@ -47,7 +47,8 @@ export class LocalEngine implements Engine {
   }
 
   async preprocess(image: PixelImage, spec: PreprocessSpec): Promise<Tensor> {
-    return this.#call(() => this.module.preprocess(image, spec));
+    const { data, shape } = this.#call(() => this.module.preprocess(image, spec));
+    return { data, shape: [1, ...shape] };
   }
 
   async loadStateDict(file: WeightsFile): Promise<Map<string, StateTensor>> {

@@ -59,7 +59,8 @@ export interface NativeModule {
 export type CreateModule = (options: {
   locateFile?: (path: string) => string;
   mainScriptUrlOrBlob?: string;
-  threadCount?: number;
+  /** Threads that are started with the module: one cannot start while the thread that asked for it is busy. */
+  pthreadPoolSize?: number;
   print?: (text: string) => void;
   printErr?: (text: string) => void;
 }) => Promise<NativeModule>;

@@ -3,9 +3,20 @@
 
 #include <pthreadpool.h>
 
+#include <map>
+#include <mutex>
+#include <string>
+
 #include "wimm/error.h"
 
 namespace wimm {
+
+ThreadPool& ThreadPool::shared(int threads) {
+  static std::mutex mutex;
+  static std::map<int, ThreadPool> pools;
+  const std::lock_guard lock(mutex);
+  return pools.try_emplace(threads, threads).first->second;
+}
 
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 1) return;

@@ -12,6 +12,10 @@ namespace wimm {
 
 class ThreadPool {
  public:
+  // The pool of so many threads that all share. It lives as long as the program, since in WebAssembly a thread can neither
+  // start nor end while the one that waits for it is busy.
+  static ThreadPool& shared(int threads);
+
   // One thread means the caller's own.
   explicit ThreadPool(int threads);
   ~ThreadPool();

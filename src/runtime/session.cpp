@@ -49,7 +49,7 @@ void copy(const float* from, float* to, const Shape& nhwc, bool to_channels_last
 void Session::Free::operator()(float* memory) const { std::free(memory); }
 
 Session::Session(const Graph& graph, Kernels kernels, int threads)
-    : graph_(graph), kernels_(std::move(kernels)), pool_(threads) {}
+    : graph_(graph), kernels_(std::move(kernels)), pool_(ThreadPool::shared(threads)) {}
 
 size_t Session::weight_bytes() const {
   size_t bytes = 0;

@@ -37,7 +37,7 @@ class Session {
 
   const Graph& graph_;
   Kernels kernels_;
-  ThreadPool pool_;
+  ThreadPool& pool_;
   std::optional<Plan> plan_;  // of the last run: kernels are prepared for one shape at a time
   std::unique_ptr<float[], Free> arena_;
   size_t arena_floats_ = 0;

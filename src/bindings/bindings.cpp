@@ -1,0 +1,186 @@
+// What JavaScript calls. Exceptions end here: every call that can fail gives {value} or {error}.
+#include <emscripten/bind.h>
+#include <emscripten/heap.h>
+#include <malloc.h>
+
+#include <array>
+#include <new>
+#include <stdexcept>
+
+#include "bindings/convert.h"
+#include "bindings/js_source.h"
+#include "wimm/image.h"
+#include "wimm/model.h"
+
+namespace wimm::bindings {
+namespace {
+
+using emscripten::val;
+
+// Thrown where JavaScript asks a load to stop.
+struct LoadStopped {};
+
+val failure(const val& error) {
+  val result = val::object();
+  result.set("error", error);
+  return result;
+}
+
+val out_of_memory() {
+  return failure(to_js(
+      Error(ErrorCode::out_of_memory, "WebAssembly memory is exhausted; dispose of models, or use smaller ones")));
+}
+
+// {value: work()}, or the error that it threw.
+template <class Work>
+val guarded(Work&& work) {
+  try {
+    val result = val::object();
+    result.set("value", work());
+    return result;
+  } catch (const Error& error) {
+    return failure(to_js(error));
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  } catch (const std::length_error&) {
+    return out_of_memory();
+  } catch (const LoadStopped&) {
+    val error = val::object();
+    error.set("code", std::string("ERR_ABORTED"));
+    error.set("message", std::string("the load was stopped"));
+    return failure(error);
+  }
+}
+
+ModelOptions options_from_js(const val& spec) {
+  ModelOptions options;
+  options.in_chans = static_cast<int64_t>(spec["inChans"].as<double>());
+  options.num_classes = static_cast<int64_t>(spec["numClasses"].as<double>());
+  if (const val pool = spec["globalPool"]; !pool.isUndefined()) options.global_pool = pool.as<std::string>();
+  if (const val size = spec["imgSize"]; !size.isUndefined()) {
+    const Shape sides = shape_from_js(size);
+    options.img_size = {sides[0], sides[1]};
+  }
+  options.features_only = spec["featuresOnly"].as<bool>();
+  options.out_indices = shape_from_js(spec["outIndices"]);
+  options.seed = static_cast<uint64_t>(spec["seed"].as<double>());
+  options.strict = spec["strict"].as<bool>();
+  options.reset_classifier = spec["resetClassifier"].as<bool>();
+  options.label_offset = static_cast<int64_t>(spec["labelOffset"].as<double>());
+  options.dtype = dtype_from_js(spec["dtype"]);
+  return options;
+}
+
+// `source` may be undefined: random weights.
+val create(const val& spec, const val& source, int threads, const val& on_load) {
+  return guarded([&] {
+    ModelOptions options = options_from_js(spec);
+    options.threads = threads;
+    options.on_progress = [&](uint64_t done, uint64_t total) {
+      if (!on_load(static_cast<double>(done), static_cast<double>(total)).as<bool>()) throw LoadStopped{};
+    };
+    std::unique_ptr<StateDict> weights;
+    if (!source.isUndefined()) weights = load_state_dict(std::make_shared<JsSource>(source));
+    options.weights = weights.get();
+    return val(create_model(spec["architecture"].as<std::string>(), options));
+  });
+}
+
+val run(Model& model, const std::string& method, const val& data, const val& shape) {
+  return guarded([&] {
+    const std::vector<float> values = floats_from_js(data);
+    const FloatView x{shape_from_js(shape), values};
+    if (method == "forwardIntermediates") return to_js(model.forward_intermediates(x));
+    const FloatTensor output = method == "forwardFeatures" ? model.forward_features(x)
+                               : method == "forwardHead"   ? model.forward_head(x)
+                               : method == "preLogits"     ? model.forward_head(x, true)
+                               : method == "embed"         ? model.embed(x)
+                                                           : model.forward(x);
+    val outputs = val::array();
+    outputs.set(0, to_js(output));
+    return outputs;
+  });
+}
+
+val profile(Model& model, const val& data, const val& shape) {
+  return guarded([&] {
+    const std::vector<float> values = floats_from_js(data);
+    return to_js(model.profile({shape_from_js(shape), values}));
+  });
+}
+
+val facts(const Model& model) {
+  val result = val::object();
+  result.set("numFeatures", static_cast<double>(model.num_features()));
+  result.set("featureInfo", to_js(model.feature_info()));
+  result.set("parameters", to_js(model.parameters()));
+  result.set("loadReport", to_js(model.load_report()));
+  return result;
+}
+
+val model_memory(const Model& model) {
+  val result = val::object();
+  result.set("weights", static_cast<double>(model.weight_bytes()));
+  result.set("arena", static_cast<double>(model.arena_bytes()));
+  return result;
+}
+
+val read_state_dict(const val& source) {
+  return guarded([&] {
+    const std::unique_ptr<StateDict> weights = load_state_dict(std::make_shared<JsSource>(source));
+    val tensors = val::array();
+    for (size_t i = 0; i < weights->tensors().size(); ++i) {
+      val tensor = to_js(weights->read(i));
+      tensor.set("name", weights->tensors()[i].name);
+      tensors.call<void>("push", tensor);
+    }
+    return tensors;
+  });
+}
+
+val adapt(const val& weight, double in_chans) {
+  return guarded([&] { return to_js(adapt_input_conv(tensor_from_js(weight), static_cast<int64_t>(in_chans))); });
+}
+
+std::array<double, 3> triple_from_js(const val& array) {
+  return {array[0].as<double>(), array[1].as<double>(), array[2].as<double>()};
+}
+
+val preprocess_image(const val& image, const val& spec) {
+  return guarded([&] {
+    const std::vector<uint8_t> pixels = bytes_from_js(image["data"]);
+    const auto integer = [](const val& value) { return static_cast<int64_t>(value.as<double>()); };
+    const ImageView view{pixels, integer(image["width"]), integer(image["height"]), integer(image["channels"])};
+    return to_js(preprocess(view, {.height = integer(spec["height"]),
+                                   .width = integer(spec["width"]),
+                                   .crop_pct = spec["cropPct"].as<double>(),
+                                   .crop_mode = parse_crop_mode(spec["cropMode"].as<std::string>()),
+                                   .interpolation = parse_interpolation(spec["interpolation"].as<std::string>()),
+                                   .mean = triple_from_js(spec["mean"]),
+                                   .std = triple_from_js(spec["std"])}));
+  });
+}
+
+// Bytes that the memory has, and that are allocated in it.
+val memory() {
+  val result = val::object();
+  result.set("heap", static_cast<double>(emscripten_get_heap_size()));
+  result.set("used", static_cast<double>(static_cast<uint32_t>(mallinfo().uordblks)));
+  return result;
+}
+
+EMSCRIPTEN_BINDINGS(wimm) {
+  emscripten::class_<Model>("Model")
+      .function("run", &run)
+      .function("profile", &profile)
+      .function("facts", &facts)
+      .function("memory", &model_memory);
+  emscripten::function("createModel", &create);
+  emscripten::function("loadStateDict", &read_state_dict);
+  emscripten::function("adaptInputConv", &adapt);
+  emscripten::function("preprocess", &preprocess_image);
+  emscripten::function("memory", &memory);
+}
+
+}  // namespace
+}  // namespace wimm::bindings
