@@ -1,7 +1,6 @@
 // Telling the formats apart by content, and the rules that they share: limits and the prefixes of wrappers.
 #include <algorithm>
 #include <array>
-#include <limits>
 
 #include "weights/bytes.h"
 #include "weights/formats.h"
@@ -36,28 +35,28 @@ bool has_at(std::string_view head, size_t offset, std::string_view magic) {
   return head.size() >= offset && head.substr(offset).starts_with(magic);
 }
 
-// The error for a file of no format that we read.
-Error unknown_format(std::string_view head) {
+void refuse_other_formats(std::string_view head) {
   for (const OtherFormat& other : kOtherFormats) {
-    if (has_at(head, other.offset, other.magic)) return Error(other.code, std::string(other.message));
+    if (has_at(head, other.offset, other.magic)) throw Error(other.code, std::string(other.message));
   }
   const size_t start = std::min(head.find_first_not_of(" \t\r\n"), head.size());
   const std::string_view text = head.substr(start);
   if (text.starts_with('<')) {
-    return Error(ErrorCode::format_unknown, "the file looks like HTML, not weights; is the address right?");
+    throw Error(ErrorCode::format_unknown, "the file looks like HTML, not weights; is the address right?");
   }
   if (text.starts_with('{')) {
-    return Error(ErrorCode::format_unsupported,
-                 "the file is JSON, perhaps the index of a sharded checkpoint; give the file of weights itself");
+    throw Error(ErrorCode::format_unsupported,
+                "the file is JSON, perhaps the index of a sharded checkpoint; give the file of weights itself");
   }
-  return Error(ErrorCode::format_unknown, "the file is neither safetensors, nor a PyTorch checkpoint, nor a wimm pack");
 }
 
-// Eight bytes of header length, then '{'; or any length that a header may have.
-bool looks_like_safetensors(std::string_view head) {
-  if (head.size() < 8) return false;
-  return has_at(head, 8, "{") || head.substr(4, 4) == std::string_view("\0\0\0\0", 4);
-}
+bool is_safetensors(std::string_view head) { return has_at(head, 8, "{"); }
+
+// PROTO and its argument; a header length of safetensors has a zero behind these two bytes.
+bool is_pickle(std::string_view head) { return head[0] == '\x80' && head[1] >= 1 && head[1] <= 9 && head[2] != 0; }
+
+// No '{' where it should be, but a header length before it: damaged safetensors.
+bool resembles_safetensors(std::string_view head) { return head.substr(4, 4) == std::string_view("\0\0\0\0", 4); }
 
 }  // namespace
 
@@ -70,14 +69,16 @@ std::optional<size_t> StateDict::find(std::string_view name) const {
 std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> source, const ReadLimits& limits) {
   std::string head(static_cast<size_t>(std::min<uint64_t>(kHeadBytes, source->size())), '\0');
   source->read(0, std::as_writable_bytes(std::span(head)));
-  if (head.size() < 8)
+  if (head.size() < 8) {
     throw Error(ErrorCode::format_truncated, "the file has only " + std::to_string(head.size()) + " bytes");
-  if (head.starts_with("PK\x03\x04") || head.starts_with("PK\x05\x06"))
-    return open_pytorch_zip(std::move(source), limits);
-  if (has_at(head, 8, "WIMM")) return std::make_unique<Pack>(std::move(source), limits);
-  if (looks_like_safetensors(head)) return open_safetensors(std::move(source), limits);
-  if (head[0] == '\x80' && head[1] >= 1 && head[1] <= 9) return open_pytorch_legacy(std::move(source), limits);
-  throw unknown_format(head);
+  }
+  if (head.starts_with("PK\x03\x04") || head.starts_with("PK\x05\x06")) return open_pytorch_zip(source, limits);
+  if (has_at(head, 8, "WIMM")) return std::make_unique<Pack>(source, limits);
+  if (is_safetensors(head)) return open_safetensors(source, limits);
+  if (is_pickle(head)) return open_pytorch_legacy(source, limits);
+  refuse_other_formats(head);
+  if (resembles_safetensors(head)) return open_safetensors(source, limits);
+  throw Error(ErrorCode::format_unknown, "the file is neither safetensors, nor a PyTorch checkpoint, nor a wimm pack");
 }
 
 uint64_t checked_byte_count(DType dtype, const Shape& shape, const ReadLimits& limits) {

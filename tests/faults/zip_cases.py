@@ -1,0 +1,153 @@
+"""Hostile and unusual zip archives around a good pickle."""
+import random
+import struct
+import zlib
+
+from case import BIAS, CORRUPT, FORBIDDEN, GOOD, INTEGRITY, LIMIT, TRUNCATED, UNKNOWN, UNSUPPORTED, WEIGHT, Case
+from torch_files import (Entry, call, checkpoint, checkpoint_entries, end_record, global_of, pickle, state_dict, text,
+                         zip_file)
+
+PICKLE, BYTEORDER, DATA0, DATA1 = 'archive/data.pkl', 'archive/byteorder', 'archive/data/0', 'archive/data/1'
+
+
+def entries():
+    return {entry.name.decode(): entry for entry in checkpoint_entries()}
+
+
+def changed(name, **claims):
+    """A good archive but for what one entry claims."""
+    archive = entries()
+    archive[name].having(**claims)
+    return zip_file(archive.values())
+
+
+def replaced(name, entry):
+    return zip_file([entry if old.name.decode() == name else old for old in entries().values()])
+
+
+def with_extra(*more):
+    return zip_file([*entries().values(), *more])
+
+
+def without(*names):
+    return zip_file([entry for name, entry in entries().items() if name not in names])
+
+
+def zip64_extra(*values):
+    return struct.pack(f'<HH{len(values)}Q', 1, 8 * len(values), *values)
+
+
+def deflated_as(size, data):
+    """Storage 0, deflated from `data`, claiming `size` bytes."""
+    entry = Entry(DATA0, data, deflate=True)
+    return entry.having(size=size, crc=0)
+
+
+HOSTILE_PICKLE = pickle(call(global_of('os', 'system'), text('true')))
+
+
+def hostile():
+    good = checkpoint()
+    yield 'Z01', 'no_end_record', good[:-22], [TRUNCATED]
+    yield 'Z01', 'half', good[:len(good) // 2], [TRUNCATED]
+    yield 'Z02', 'directory_past_the_end', zip_file(entries().values(), offset=1 << 30), [CORRUPT]
+    yield 'Z02', 'directory_wraps', zip_file(entries().values(), offset=2**32 - 16), [CORRUPT]
+    yield 'Z03', 'entries_65535', zip_file(entries().values(), count=65535), [CORRUPT]
+    yield 'Z03', 'entries_1', zip_file(entries().values(), count=1), [CORRUPT]
+    yield 'Z03', 'several_disks', zip_file(entries().values(), disk=1), [UNSUPPORTED]
+    yield 'Z04', 'local_header_past_the_end', changed(DATA0, offset=1 << 30), [CORRUPT]
+    yield 'Z04', 'local_header_elsewhere', changed(DATA0, offset=3), [CORRUPT]
+    yield 'Z05', 'stored_entry_of_1_mib', changed(DATA0, size=1 << 20, compressed=1 << 20), [CORRUPT]
+    yield 'Z06', 'shared_local_header', zip_file([*entries().values(), Entry(DATA0 + '0', WEIGHT.data).having(offset=0)]), [CORRUPT]
+    inner = Entry(DATA1, BIAS.data)
+    outer = Entry(DATA0, inner.local() + inner.data)
+    begin = len(Entry(PICKLE, pickle(state_dict())).local()) + len(pickle(state_dict())) + len(outer.local())
+    body = Entry(PICKLE, pickle(state_dict()))
+    data = body.local() + body.data + outer.local() + outer.data
+    directory = body.central(0) + outer.central(begin - len(outer.local())) + inner.central(begin)
+    yield 'Z06', 'entry_inside_another', data + directory + end_record(3, len(directory), len(data)), [CORRUPT]
+    yield 'Z07', 'bomb', replaced(DATA0, Entry(DATA0, b'\0' * (64 << 20), deflate=True)), [CORRUPT]
+    yield 'Z08', 'inflates_to_more', replaced(DATA0, deflated_as(80, b'\0' * ((1 << 20) + 80))), [CORRUPT]
+    yield 'Z08', 'inflates_to_one_more', replaced(DATA0, deflated_as(80, WEIGHT.data + b'\0')), [CORRUPT]
+    yield 'Z08', 'inflates_to_less', replaced(DATA0, deflated_as(80, WEIGHT.data[:40])), [CORRUPT]
+    garbage = Entry(DATA0, WEIGHT.data).having(method=8, data=random.Random(7).randbytes(64), compressed=64, crc=0)
+    yield 'Z08', 'garbage', replaced(DATA0, garbage), [CORRUPT]
+    cut = deflated_as(80, WEIGHT.data)
+    cut.having(data=cut.data[:-4], compressed=len(cut.data) - 4)
+    yield 'Z08', 'cut_deflate_data', replaced(DATA0, cut), [CORRUPT]
+    slack = deflated_as(80, WEIGHT.data)
+    slack.having(data=slack.data + b'PK', compressed=len(slack.data) + 2)
+    yield 'Z08', 'bytes_behind_deflate_data', replaced(DATA0, slack), [CORRUPT]
+    yield 'Z08', 'impossible_ratio', replaced(DATA0, deflated_as(1 << 30, WEIGHT.data)), [CORRUPT]
+    yield 'Z09', 'bzip2', changed(DATA0, method=12), [UNSUPPORTED]
+    yield 'Z09', 'aes', changed(DATA0, method=99), [UNSUPPORTED]
+    yield 'Z10', 'encrypted', changed(PICKLE, flags=0x801), [UNSUPPORTED]
+    yield 'Z11', 'wrong_checksum', changed(DATA1, crc=0x12345678), [INTEGRITY]
+    yield 'Z11', 'wrong_checksum_of_the_pickle', changed(PICKLE, crc=0x12345678), [INTEGRITY]
+    huge = {'size': 0xFFFFFFFF, 'compressed': 0xFFFFFFFF}
+    yield 'Z12', 'zip64_of_2_62', changed(DATA0, **huge, extra=zip64_extra(2**62, 2**62)), [CORRUPT, LIMIT]
+    yield 'Z12', 'zip64_too_short', changed(DATA0, **huge, extra=zip64_extra(80)), [CORRUPT]
+    yield 'Z12', 'zip64_missing', changed(DATA0, **huge), [CORRUPT, LIMIT]
+    yield 'Z12', 'extra_too_long', changed(DATA0, extra=struct.pack('<HH', 9, 40) + b'\0' * 4), [CORRUPT]
+    yield 'Z13', 'no_pickle', without(PICKLE), [CORRUPT]
+    yield 'Z13', 'empty_archive', end_record(0, 0, 0), [CORRUPT]
+    yield 'Z14', 'storage_missing', without(DATA1), [CORRUPT]
+    yield 'Z15', 'record_short', replaced(DATA1, Entry(DATA1, BIAS.data[:-4])), [CORRUPT]
+    yield 'Z15', 'record_long', replaced(DATA1, Entry(DATA1, BIAS.data + b'\0' * 4)), [CORRUPT]
+    yield 'Z16', 'two_pickles', zip_file([Entry(PICKLE, HOSTILE_PICKLE), *entries().values()]), [CORRUPT]
+    yield 'Z16', 'names_differ', changed(DATA0, local_name=b'archive/data/9'), [CORRUPT]
+    yield 'Z16', 'two_roots', with_extra(Entry('other/data.pkl', HOSTILE_PICKLE)), [CORRUPT]
+    yield 'Z17', 'nul_in_name', replaced(PICKLE, Entry(PICKLE.encode() + b'\0.txt', pickle(state_dict()))), [CORRUPT]
+    elsewhere = zip_file([Entry(PICKLE, HOSTILE_PICKLE)])
+    yield 'Z18', 'second_end_record', zip_file(entries().values(), comment=elsewhere), [CORRUPT]
+    npz = zip_file([Entry('fc.weight.npy', b'\x93NUMPY\1\0' + b'\0' * 120)])
+    yield 'Z19', 'npz', npz, [UNSUPPORTED]
+    yield 'Z20', 'torchscript', with_extra(Entry('archive/constants.pkl', pickle(b')')), Entry('archive/code/a.py', b'')), [UNSUPPORTED]
+    yield 'Z21', 'big_endian', replaced(BYTEORDER, Entry(BYTEORDER, b'big')), [UNSUPPORTED]
+    yield 'Z21', 'middle_endian', replaced(BYTEORDER, Entry(BYTEORDER, b'middle')), [CORRUPT]
+    yield 'Z22', 'entries_65600', many_entries(65_600), [LIMIT]
+    large = zip64_extra(1 << 40, 1 << 40, 0)
+    yield 'Z22', 'total_over_the_limit', changed(DATA0, **huge, extra=large), [CORRUPT, LIMIT]
+    yield 'P12', 'hostile_pickle_behind_the_first', replaced(PICKLE, Entry(PICKLE, pickle(state_dict()) + HOSTILE_PICKLE)), [CORRUPT]
+    yield 'Z16', 'hostile_pickle', replaced(PICKLE, Entry(PICKLE, HOSTILE_PICKLE)), [FORBIDDEN]
+    yield 'D12', 'gzip', zlib.compress(good, wbits=31), [UNKNOWN]
+
+
+def many_entries(count):
+    """A zip64 archive of empty entries."""
+    members = [Entry(f'archive/data/{i}', b'') for i in range(count)]
+    archive = zip_file(members, count=0)
+    end = len(archive) - 22
+    length, offset = struct.unpack('<2I', archive[end + 12:end + 20])
+    record = struct.pack('<4sQ2H2I4Q', b'PK\6\6', 44, 45, 45, 0, 0, count, count, length, offset)
+    locator = struct.pack('<4sIQI', b'PK\6\7', 0, end, 1)
+    return archive[:end] + record + locator + end_record(0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+
+
+def described(entry):
+    """As streaming writers do: the sizes behind the data, and zeros in the local header."""
+    return entry.having(flags=entry.flags | 8, local_sizes=(0, 0, 0),
+                        descriptor=struct.pack('<4s3I', b'PK\7\x08', entry.crc, entry.compressed, entry.size))
+
+
+def zip64_local(entry):
+    return entry.having(local_sizes=(entry.crc, 0xFFFFFFFF, 0xFFFFFFFF), local_extra=zip64_extra(entry.size, entry.compressed))
+
+
+def unusual():
+    yield 'Z00', 'control', checkpoint()
+    yield 'V19', 'root_with_spaces', checkpoint(root='mein Modell – 重み')
+    yield 'V20', 'deflated', checkpoint(deflate=True)
+    yield 'V20', 'reversed_with_comment', zip_file(list(entries().values())[::-1], comment=b'zipped again')
+    yield 'V20', 'data_descriptors', zip_file([described(entry) for entry in entries().values()])
+    yield 'V20', 'zip64_local_headers', zip_file([zip64_local(entry) for entry in entries().values()])
+    yield 'V21', 'checksums_not_computed', zip_file([entry.having(crc=0) for entry in entries().values()])
+    yield 'Z17', 'path_upwards', with_extra(Entry('../../etc/passwd', b'x'))
+    yield 'Z20', 'without_byteorder', without(BYTEORDER)
+
+
+def cases():
+    for row, name, data, codes in hostile():
+        yield Case(row, name, data, codes=codes)
+    for row, name, data in unusual():
+        yield Case(row, name, data, tensors=GOOD)
