@@ -56,6 +56,8 @@ struct Network {
   std::vector<FeatureInfo> feature_info;
   int64_t num_features = 0;
   std::vector<std::string> classifier;  // module names of the classifier: "fc"
+  // Modules that released checkpoints may have beside the model's own, for training alone: "AuxLogits".
+  std::vector<std::string> unused_modules;
 };
 
 }  // namespace wimm

@@ -8,7 +8,9 @@
 namespace wimm {
 
 std::span<const Family> families() {
-  static const Family all[] = {efficientnet_family(), hardcorenas_family(), mobilenetv3_family(), resnet_family()};
+  static const Family all[] = {efficientnet_family(), hardcorenas_family(),  inception_resnet_v2_family(),
+                               inception_v3_family(), inception_v4_family(), mobilenetv3_family(),
+                               resnet_family()};
   return all;
 }
 

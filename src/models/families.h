@@ -32,6 +32,9 @@ struct Family {
 // One a file of this folder.
 Family efficientnet_family();
 Family hardcorenas_family();
+Family inception_resnet_v2_family();
+Family inception_v3_family();
+Family inception_v4_family();
 Family mobilenetv3_family();
 Family resnet_family();
 

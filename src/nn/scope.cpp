@@ -105,6 +105,12 @@ NodeId Scope::add(NodeId a, NodeId b) const { return node(Binary{Binary::Kind::a
 
 NodeId Scope::mul(NodeId a, NodeId b) const { return node(Binary{Binary::Kind::mul}, {a, b}, channels(a)); }
 
+NodeId Scope::scale(NodeId x, float factor) const {
+  const ParameterId weight = parameter("scale", {channels(x)}, Init::constant);
+  graph_->parameters[weight].constant.assign(static_cast<size_t>(channels(x)), factor);
+  return (*this)["scale"].node(Affine{.weight = weight}, {x}, channels(x));
+}
+
 NodeId Scope::max_pool(std::string_view name, NodeId x, const MaxPool& pool) const {
   return (*this)[name].node(pool, {x}, channels(x));
 }

@@ -59,6 +59,7 @@ class Scope {
   NodeId activate(std::string_view name, NodeId x, Activation activation) const;
   NodeId add(NodeId a, NodeId b) const;
   NodeId mul(NodeId a, NodeId b) const;  // b may be [N, C] or [N, 1, 1, C]
+  NodeId scale(NodeId x, float factor) const;
   NodeId max_pool(std::string_view name, NodeId x, const MaxPool& pool) const;
   NodeId avg_pool(std::string_view name, NodeId x, const AvgPool& pool) const;
   NodeId global_pool(std::string_view name, NodeId x, PoolKind kind, bool keep_dims = false) const;

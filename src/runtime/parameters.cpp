@@ -22,6 +22,10 @@ std::string list(const std::vector<std::string>& names) {
 
 bool is_batch_count(std::string_view name) { return name.ends_with("num_batches_tracked"); }
 
+bool is_in_module(std::string_view name, const std::vector<std::string>& modules) {
+  return std::ranges::any_of(modules, [&](const std::string& module) { return name.starts_with(module + "."); });
+}
+
 // The shape with its second dimension replaced.
 Shape with_inputs(Shape shape, int64_t channels) {
   shape[1] = channels;
@@ -140,10 +144,9 @@ void Parameters::match() {
                                    std::string(name_of(tensor.dtype)) + " " + to_string(tensor.shape));
   }
   for (const std::string& name : names) {
-    if (!by_name.contains(name)) continue;
-    const bool of_classifier = std::ranges::any_of(
-        network_.classifier, [&](const std::string& module) { return name.starts_with(module + "."); });
-    if (!(of_classifier && options_.num_classes == 0)) report_.unexpected.push_back(name);
+    if (!by_name.contains(name) || is_in_module(name, network_.unused_modules)) continue;
+    if (options_.num_classes == 0 && is_in_module(name, network_.classifier)) continue;
+    report_.unexpected.push_back(name);
   }
   if (options_.strict) throw_mismatch();
 }
