@@ -84,9 +84,8 @@ std::set<unsigned> expanding_blocks(const std::vector<TensorInfo>& tensors) {
 std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters) {
   std::vector<std::string> names;
   for (const TensorInfo& tensor : tensors) names.push_back(tensor.name);
-  if (std::ranges::find(names, "_conv_stem.weight") == names.end()) return names;
-
   const std::vector<std::string> prefixes = block_prefixes(parameters);
+  if (prefixes.empty() || std::ranges::find(names, "_conv_stem.weight") == names.end()) return names;
   const std::set<unsigned> expanding = expanding_blocks(tensors);
   for (std::string& name : names) {
     std::string_view rest = name;

@@ -1,0 +1,20 @@
+// The commands of wimm-pack. Each throws wimm::Error or std::runtime_error where it fails.
+#pragma once
+
+#include <string>
+
+#include "wimm/tensor.h"
+
+namespace wimm {
+
+struct ConvertOptions {
+  std::string input, output;
+  std::string model;             // an architecture of timm, or arch.tag
+  DType dtype = DType::float32;  // or float16, for tensors of two dimensions and more
+};
+
+void convert(const ConvertOptions& options);
+void inspect(const std::string& path, bool json);
+void verify(const std::string& path);
+
+}  // namespace wimm
