@@ -20,7 +20,7 @@ export function toMarkdown({ date, cpu, engine, threads, rounds, peers, results 
   return `${[
     `${date}, ${cpu}, ${engine}, ${threads} thread, batch 1, ${rounds} rounds in turn;`,
     `${peers.map(({ name, version }) => `${name} ${version}`).join(', ')}.`,
-    `GFLOP/s come from the medians. A ratio above 1: ${ours.name} is faster.`,
+    `GFLOP/s are of processor time. A ratio above 1: ${ours.name} is faster.`,
     '',
     row(header),
     row(header.map((_, i) => (i ? '---:' : '---'))),
