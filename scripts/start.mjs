@@ -23,7 +23,7 @@ async function classify(wimm, pack, inChans, photographs) {
   try {
     for (const [name, path] of Object.entries(photographs)) {
       const channels = inChans === 1 ? 'one grey channel' : 'three channels';
-      console.log(`\n${name}, ${channels}, ${net.backend}:`);
+      console.log(`\n${name}, ${channels}, ${net.backend.simd}:`);
       for (const { label, probability } of await net.classify(path)) console.log(`  ${probability.toFixed(3)}  ${label}`);
     }
   } finally {
