@@ -2,7 +2,7 @@
 import js from '@eslint/js';
 import typescript from 'typescript-eslint';
 
-const platform = `AbortController AbortSignal Blob Buffer clearInterval clearTimeout console crypto document fetch
+const platform = `AbortController AbortSignal Blob Buffer clearInterval clearTimeout console crypto document fetch File
   performance process ReadableStream Request Response setInterval setTimeout structuredClone TextDecoder TextEncoder URL
   WebAssembly window`;
 

@@ -10,7 +10,9 @@ const unescape = (text) =>
 
 // The cases of a JUnit report, each with the text of its failures.
 function* casesOf(report) {
-  for (const [, name, body = ''] of report.matchAll(/<testcase [^>]*?\bname="([^"]*)"[^>]*?(?:\/>|>(.*?)<\/testcase>)/gs)) {
+  for (const [, name, body = ''] of report.matchAll(
+    /<testcase [^>]*?\bname="([^"]*)"[^>]*?(?:\/>|>(.*?)<\/testcase>)/gs,
+  )) {
     const failures = [...body.matchAll(/<(?:failure|error)[^>]*>(.*?)<\/(?:failure|error)>/gs)];
     yield { name: unescape(name), failures: failures.map(([, text]) => unescape(text).trim()) };
   }

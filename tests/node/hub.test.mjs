@@ -1,0 +1,322 @@
+// Pretrained weights come from a hub, here a local one: found, refused, interrupted, cached.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+
+import { createModel } from 'wimm';
+
+import { images, rejects, safetensors, serve, temporaryFolder, weightsOf } from './support.mjs';
+
+const template = await createModel('resnet18', { threads: 1 });
+const bytes = safetensors(weightsOf(template));
+template.dispose();
+const otherBytes = bytes.slice();
+otherBytes.fill(0, bytes.length - 4000);
+
+const repository = '/timm/resnet18.a1_in1k/resolve/main';
+const good = (content) => (_, response) => response.writeHead(200, { 'content-length': content.length }).end(content);
+const status = (code, headers) => (_, response) => response.writeHead(code, headers).end('no');
+
+/** What the hub does for a path; it is absent otherwise. */
+let routes = {};
+let requests = [];
+const hub = await serve((request, response) => {
+  requests.push(request.url);
+  (routes[request.url] ?? status(404))(request, response);
+});
+
+let cacheHome;
+beforeEach(() => {
+  requests = [];
+  routes = { [`${repository}/model.safetensors`]: good(bytes) };
+  cacheHome = process.env.XDG_CACHE_HOME = temporaryFolder();
+});
+const cacheFolder = () => join(cacheHome, 'wimm', 'v1');
+const cached = () => (existsSync(cacheFolder()) ? readdirSync(cacheFolder()) : []);
+const dataFile = () =>
+  join(
+    cacheFolder(),
+    cached().find((name) => name.endsWith('.weights')),
+  );
+
+async function load(options) {
+  const model = await createModel('resnet18', { pretrained: true, hub, threads: 1, ...options });
+  try {
+    return (await model.forward(images(3))).data;
+  } finally {
+    model.dispose();
+  }
+}
+
+test('model.safetensors is taken first, and one download is enough', async () => {
+  const progress = [];
+  const first = await load({ onProgress: (step) => step.stage === 'download' && progress.push(step) });
+  assert.deepEqual(requests, [`${repository}/model.safetensors`]);
+  assert.deepEqual(progress.at(-1), {
+    stage: 'download',
+    loaded: bytes.length,
+    total: bytes.length,
+    file: `${hub}${repository}/model.safetensors`,
+  });
+  assert.equal(cached().length, 2);
+  assert.ok(
+    cached().every((name) => /^[0-9a-f]{64}\.(json|weights)$/.test(name)),
+    `${cached()}`,
+  );
+  assert.deepEqual(await load(), first);
+  assert.equal(requests.length, 1);
+});
+
+test('where the hub has no safetensors, it is pytorch_model.bin', async () => {
+  routes = { [`${repository}/pytorch_model.bin`]: good(bytes) };
+  await load();
+  assert.deepEqual(
+    requests.map((url) => url.split('/').at(-1)),
+    ['model.safetensors', 'pytorch_model.bin'],
+  );
+  await load();
+  assert.equal(requests.length, 2);
+});
+
+test('a hub that has neither says so, once everything was tried', async () => {
+  routes = {};
+  const blocked = (url, init) => (url.startsWith(hub) ? fetch(url, init) : Promise.reject(new TypeError('offline')));
+  await rejects(load({ fetch: blocked }), ['ERR_HTTP_STATUS', 'ERR_NETWORK']);
+  assert.equal(requests.length, 2);
+});
+
+test('a model without weights says so', async () => {
+  await rejects(createModel('resnet18d_nothing', { pretrained: true, hub }), 'ERR_UNKNOWN_MODEL');
+  await rejects(createModel('seresnet18', { pretrained: true, hub }), 'ERR_NO_PRETRAINED');
+});
+
+test('a server that fails is an error that says whether to try again', async () => {
+  for (const [code, retryable] of [
+    [403, false],
+    [429, true],
+    [500, true],
+    [503, true],
+  ]) {
+    routes = { [`${repository}/model.safetensors`]: status(code, { 'retry-after': '1' }) };
+    const error = await rejects(load(), 'ERR_HTTP_STATUS');
+    assert.equal(error.retryable, retryable);
+    assert.deepEqual(error.details, { status: code, url: `${hub}${repository}/model.safetensors` });
+  }
+  assert.deepEqual(cached(), []);
+});
+
+test('a page in place of weights is never kept', async () => {
+  routes = { [`${repository}/model.safetensors`]: good(Buffer.from('<!doctype html><title>Log in</title>')) };
+  await rejects(load(), 'ERR_FORMAT_UNKNOWN', /HTML/);
+  assert.deepEqual(cached(), []);
+  routes = { [`${repository}/model.safetensors`]: good(bytes) };
+  await load();
+});
+
+test('a body that ends early, or a connection that closes, is a network error', async () => {
+  for (const part of [0, 0.1, 0.5, 0.99]) {
+    routes[`${repository}/model.safetensors`] = (_, response) => {
+      response.writeHead(200, { 'content-length': bytes.length });
+      response.write(bytes.subarray(0, bytes.length * part), () => setTimeout(() => response.destroy(), 20));
+    };
+    const { retryable } = await rejects(load(), 'ERR_NETWORK');
+    assert.equal(retryable, true);
+    assert.deepEqual(cached(), []);
+  }
+  await rejects(load({ hub: 'http://127.0.0.1:1' }), 'ERR_NETWORK');
+});
+
+test('a body without a length, or compressed on its way, loads', async () => {
+  routes[`${repository}/model.safetensors`] = (_, response) => {
+    response.writeHead(200);
+    response.write(bytes.subarray(0, 100));
+    response.end(bytes.subarray(100));
+  };
+  await load({ cache: false });
+  const compressed = gzipSync(bytes, { level: 1 });
+  routes[`${repository}/model.safetensors`] = (_, response) =>
+    response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': compressed.length }).end(compressed);
+  await load({ cache: false });
+  routes[`${repository}/model.safetensors`] = good(compressed);
+  await rejects(load(), 'ERR_FORMAT_UNKNOWN');
+});
+
+test('an endless body ends at maxBytes', async () => {
+  let closed = false;
+  routes[`${repository}/model.safetensors`] = (_, response) => {
+    const zeros = Buffer.alloc(65536);
+    const more = () => void (!closed && response.write(zeros, more));
+    response.on('close', () => (closed = true)).writeHead(200);
+    more();
+  };
+  await rejects(load({ maxBytes: 10_000_000 }), 'ERR_LIMIT_EXCEEDED');
+  while (!closed) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual(cached(), []);
+});
+
+test('a server that falls silent is given up', async () => {
+  routes[`${repository}/model.safetensors`] = (_, response) => response.writeHead(200).write('x');
+  const error = await rejects(load({ idleTimeout: 50 }), 'ERR_TIMEOUT');
+  assert.equal(error.retryable, true);
+  routes[`${repository}/model.safetensors`] = () => {};
+  await rejects(load({ idleTimeout: 50 }), 'ERR_TIMEOUT');
+});
+
+test('a load can be aborted at any time, and leaves nothing', async () => {
+  for (const part of [0, 0.2, 0.7]) {
+    const controller = new AbortController();
+    let closed;
+    const connectionClosed = new Promise((resolve) => (closed = resolve));
+    routes[`${repository}/model.safetensors`] = (_, response) => {
+      response.on('close', closed).writeHead(200, { 'content-length': bytes.length });
+      response.write(bytes.subarray(0, bytes.length * part), () => setTimeout(() => controller.abort(), 20));
+    };
+    await rejects(load({ signal: controller.signal }), 'ERR_ABORTED');
+    await connectionClosed;
+    assert.deepEqual(cached(), []);
+  }
+  routes[`${repository}/model.safetensors`] = good(bytes);
+  const late = new AbortController();
+  await load({ signal: late.signal });
+  late.abort();
+});
+
+test('two loads of one address share a download; one that is aborted leaves it to the other', async () => {
+  const controller = new AbortController();
+  const loads = [load({ signal: controller.signal }), load()];
+  setTimeout(() => controller.abort(), 5);
+  const [first, second] = await Promise.allSettled(loads);
+  assert.equal(second.status, 'fulfilled');
+  if (first.status === 'rejected') assert.equal(first.reason.code, 'ERR_ABORTED');
+  assert.equal(requests.length, 1);
+  assert.equal(cached().length, 2);
+});
+
+test('an entry with an ETag is verified, and replaced when the server has another', async () => {
+  let etag = '"one"';
+  const seen = [];
+  routes[`${repository}/model.safetensors`] = (request, response) => {
+    seen.push(request.headers['if-none-match']);
+    if (request.headers['if-none-match'] === etag) return response.writeHead(304).end();
+    const content = etag === '"one"' ? bytes : otherBytes;
+    return response.writeHead(200, { etag, 'content-length': content.length }).end(content);
+  };
+  const first = await load();
+  assert.deepEqual(await load(), first);
+  etag = '"two"';
+  const second = await load();
+  assert.notDeepEqual(second, first);
+  assert.deepEqual(seen, [undefined, '"one"', '"one"']);
+  routes = {};
+  routes[`${repository}/model.safetensors`] = (request) => request.socket.destroy();
+  assert.deepEqual(await load(), second);
+});
+
+test('a damaged entry is downloaded again', async (context) => {
+  const expected = await load();
+  context.mock.method(console, 'warn', () => {});
+  for (const damage of [
+    () => truncateSync(dataFile(), 1000),
+    () => writeFileSync(dataFile(), Buffer.alloc(bytes.length)),
+    () => writeFileSync(dataFile(), readFileSync(dataFile()).fill(7, 5000, 5001)),
+    () =>
+      writeFileSync(
+        join(
+          cacheFolder(),
+          cached().find((name) => name.endsWith('.json')),
+        ),
+        '{"sha256":"../../x"}',
+      ),
+    () =>
+      writeFileSync(
+        join(
+          cacheFolder(),
+          cached().find((name) => name.endsWith('.json')),
+        ),
+        '',
+      ),
+  ]) {
+    damage();
+    requests = [];
+    assert.deepEqual(await load(), expected);
+    assert.equal(requests.length, 1);
+  }
+});
+
+test('without a folder that can be written, weights load uncached', async (context) => {
+  const warn = context.mock.method(console, 'warn', () => {});
+  const file = join(temporaryFolder(), 'file');
+  writeFileSync(file, '');
+  process.env.XDG_CACHE_HOME = file;
+  await load();
+  process.env.XDG_CACHE_HOME = join(temporaryFolder(), 'x'.repeat(300));
+  await load();
+  assert.match(warn.mock.calls[0].arguments[0], /ERR_CACHE_QUOTA/);
+  if (process.getuid?.() === 0) return; // root may write anywhere
+  const readOnly = temporaryFolder();
+  chmodSync(readOnly, 0o500);
+  process.env.XDG_CACHE_HOME = readOnly;
+  await load();
+});
+
+test('what processes that died have left is swept', async () => {
+  mkdirSync(cacheFolder(), { recursive: true });
+  const stale = join(cacheFolder(), 'stale.tmp');
+  const recent = join(cacheFolder(), 'recent.tmp');
+  writeFileSync(stale, 'x');
+  writeFileSync(recent, 'x');
+  utimesSync(stale, 0, 0);
+  await load();
+  assert.equal(existsSync(stale), false);
+  assert.equal(existsSync(recent), true);
+});
+
+test("a store of one's own is used", async () => {
+  const entries = new Map();
+  const cache = {
+    match: async (url) => entries.get(url)?.clone(),
+    put: async (url, response) => void entries.set(url, response),
+  };
+  const first = await load({ cache });
+  assert.deepEqual([...entries.keys()], [`${hub}${repository}/model.safetensors`]);
+  assert.deepEqual(await load({ cache }), first);
+  assert.equal(requests.length, 1);
+  assert.deepEqual(cached(), []);
+  entries.set([...entries.keys()][0], new Response('damaged', { headers: { 'x-wimm-sha256': '0'.repeat(64) } }));
+  assert.deepEqual(await load({ cache }), first);
+});
+
+test('a digest that differs fails closed', async () => {
+  const integrity = `sha256-${createHash('sha256').update(bytes).digest('hex')}`;
+  await load({ integrity });
+  process.env.XDG_CACHE_HOME = cacheHome = temporaryFolder();
+  routes[`${repository}/model.safetensors`] = good(otherBytes);
+  await rejects(load({ integrity }), 'ERR_INTEGRITY');
+  assert.deepEqual(cached(), []);
+});
+
+test('no message holds credentials', async () => {
+  const weights = `${hub}/weights?token=secret`;
+  const { message, details } = await rejects(load({ weights }), 'ERR_HTTP_STATUS');
+  assert.doesNotMatch(message + JSON.stringify(details), /secret/);
+});
+
+test('pretrained weights adapt to any number of channels', async () => {
+  for (const inChans of [1, 25]) {
+    const model = await createModel('resnet18', { pretrained: true, hub, inChans, threads: 1 });
+    assert.deepEqual((await model.forward(images(inChans))).shape, [1, 1000]);
+    model.dispose();
+  }
+});
