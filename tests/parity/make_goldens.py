@@ -1,0 +1,185 @@
+"""Writes goldens/<module>.json: what timm computes for every architecture of a module, from synthetic checkpoints.
+
+    python make_goldens.py resnet efficientnet mobilenetv3 hardcorenas
+    python make_goldens.py resnet --models ecaresnet18 ecaresnet50 -o resnet-0.3.4     # beside timm 0.3.4
+
+Needs requirements.txt. A tensor of the result is kept as its shape, its mean and standard deviation, its largest
+magnitude, and some of its elements (`sample_indices`).
+"""
+import argparse
+import collections.abc
+import json
+import math
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "torchvision_stub"))
+
+import torch  # noqa: E402
+
+# timm 0.3.4 takes this from a module that torch has dropped.
+sys.modules["torch._six"] = types.SimpleNamespace(container_abcs=collections.abc)
+
+import timm  # noqa: E402
+
+import synthetic  # noqa: E402
+
+# Beside the plain case that every architecture has.
+MORE_CASES = {
+    "resnet34": [dict(in_chans=n, dtype=t) for t in ("float32", "float16") for n in (1, 2, 3, 4, 8, 25)]
+    + [dict(batch=2), dict(size=(64, 160))],
+    "tf_efficientnet_lite0": [dict(in_chans=n, dtype=t) for t in ("float32", "float16") for n in (1, 2, 3, 4, 8, 25)]
+    + [dict(batch=2), dict(size=(64, 160))],
+}
+for name in ("resnet18", "seresnet50", "resnet50_gn", "efficientnet_b0", "mobilenetv3_large_100", "hardcorenas_a"):
+    MORE_CASES[name] = [dict(num_classes=0), dict(num_classes=10), dict(num_classes=0, global_pool="")]
+    MORE_CASES[name] += [dict(global_pool=pool) for pool in ("max", "avgmax", "catavgmax")]
+
+
+def skip_initialisation():
+    """Parameters are filled afterwards, so torch need not draw random ones."""
+    for name in dir(torch.nn.init):
+        if name.endswith("_") and not name.startswith("_"):
+            setattr(torch.nn.init, name, lambda tensor, *args, **kwargs: tensor)
+
+
+def checkpoint(shapes, gain):
+    return {name: torch.from_numpy(synthetic.parameter(name, shape, gain)) for name, shape in shapes.items()}
+
+
+def shapes_of(model):
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def describe_state_dict(shapes):
+    """A digest of the names and shapes in order; `goldens.cpp` computes the same."""
+    lines = "".join(f"{name} {list(shape)}\n" for name, shape in shapes.items())
+    elements = sum(math.prod(shape) for shape in shapes.values())
+    return {"entries": len(shapes), "elements": elements, "digest": f"{synthetic.fnv1a(lines):016x}"}
+
+
+def describe(tensor, samples):
+    values = tensor.numpy().astype(np.float64).ravel()
+    indices = synthetic.random_bits("samples", samples) % np.uint64(values.size)
+    return {
+        "shape": list(tensor.shape),
+        "mean": round_to(values.mean()),
+        "std": round_to(values.std()),
+        "max": round_to(np.abs(values).max()),
+        "samples": [round_to(value) for value in values[indices]],
+    }
+
+
+def round_to(value):
+    return float(f"{value:.7g}")
+
+
+def choose_gain(model, shapes):
+    """The smallest gain at which the output follows the input: with less, biases drown it; with much more, activations
+    grow from block to block, and rounding errors with them."""
+    images = torch.from_numpy(synthetic.images((1, 3, 64, 64)))
+    inputs = torch.cat([images, -images])
+    unit = checkpoint(shapes, 1.0)
+    best = (0.0, 1.0)
+    for gain in np.arange(0.8, 4.0, 0.1).round(1).tolist():
+        scale = math.sqrt(gain)
+        model.load_state_dict({name: tensor * scale if tensor.ndim > 1 else tensor for name, tensor in unit.items()})
+        if model.forward_features(inputs).std() > 30:
+            break
+        outputs = model(inputs)
+        change = ((outputs[0] - outputs[1]).abs().max() / outputs.abs().max()).item()
+        if change > 0.05:
+            return gain
+        best = max(best, (change, gain))
+    return best[1]
+
+
+def feature_levels(arch, in_chans):
+    """timm's feature_info, as (module, channels, reduction) of each level."""
+    with torch.device("meta"):
+        info = timm.create_model(arch, in_chans=in_chans, features_only=True).feature_info
+    return list(zip(info.module_name(), info.channels(), info.reduction()))
+
+
+def run_case(arch, gain, size, batch=1, in_chans=3, num_classes=None, global_pool=None, dtype="float32"):
+    kwargs = {} if num_classes is None else {"num_classes": num_classes}
+    if global_pool is not None:
+        kwargs["global_pool"] = global_pool
+    model = timm.create_model(arch, **kwargs).eval()
+    shapes = shapes_of(model)
+    gain = gain or choose_gain(model, shapes)
+    weights = checkpoint(shapes, gain)
+    if dtype == "float16":
+        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    if in_chans != 3:
+        first = model.pretrained_cfg["first_conv"] + ".weight"
+        weights[first] = timm.models.adapt_input_conv(in_chans, weights[first])
+        model = timm.create_model(arch, in_chans=in_chans, **kwargs).eval()
+    model.load_state_dict(weights)
+
+    images = torch.from_numpy(synthetic.images((batch, in_chans, *size)))
+    case = {
+        "model": arch,
+        "in_chans": in_chans,
+        "num_classes": model.num_classes,
+        **({} if global_pool is None else {"global_pool": global_pool}),
+        "dtype": dtype,
+        "gain": gain,
+        "input": list(images.shape),
+        "state_dict": describe_state_dict(shapes),
+    }
+    if not hasattr(model, "forward_intermediates"):  # old releases
+        features = model.forward_features(images)
+        return case | {"logits": describe(model(images), 96), "features": describe(features, 32), "levels": []}
+    features, intermediates = model.forward_intermediates(images)
+    levels = [
+        {"module": module, "channels": channels, "reduction": reduction} | describe(level, 16)
+        for (module, channels, reduction), level in zip(feature_levels(arch, in_chans), intermediates, strict=True)
+    ]
+    logits = model.forward_head(features)
+    return case | {"logits": describe(logits, 96), "features": describe(features, 32), "levels": levels}
+
+
+def cases_of(index, arch):
+    """The plain case, at an odd size for every fourth architecture, then the others with the same gain."""
+    try:
+        plain = run_case(arch, None, (97, 75) if index % 4 == 3 else (96, 96))
+    except RuntimeError:  # some take only multiples of 32
+        plain = run_case(arch, None, (96, 96))
+    yield plain
+    for options in MORE_CASES.get(arch, []):
+        yield run_case(arch, plain["gain"], **{"size": (96, 96), **options}) | {"levels": []}
+
+
+def write(path, cases):
+    """JSON that a diff can show: a line for each key of a case."""
+    blocks = []
+    for case in cases:
+        lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in case.items())
+        blocks.append("{\n" + lines + "\n}")
+    path.write_text(f'{{"timm": "{timm.__version__}", "cases": [\n' + ",\n".join(blocks) + "\n]}\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("modules", nargs="+")
+    parser.add_argument("--models", nargs="+", help="instead of every architecture of the module")
+    parser.add_argument("-o", "--output", help="file name, instead of the module's")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    skip_initialisation()
+    for module in args.modules:
+        cases = []
+        for index, arch in enumerate(args.models or timm.list_models(module=module)):
+            print(arch, flush=True)
+            cases += cases_of(index, arch)
+        write(HERE / "goldens" / f"{args.output or module}.json", cases)
+
+
+if __name__ == "__main__":
+    main()
