@@ -1,0 +1,13 @@
+// Every architecture has timm's parameters: their names, shapes and order.
+#include <doctest/doctest.h>
+
+#include "parity/goldens.h"
+
+using namespace wimm;
+
+TEST_CASE("every architecture has timm's parameters, in timm's order") {
+  for (const parity::Golden& golden : parity::read_goldens()) {
+    INFO(parity::title(golden));
+    CHECK(parity::digest(parity::checkpoint_tensors(golden)) == golden.digest);
+  }
+}

@@ -1,0 +1,137 @@
+// Every architecture gives timm's numbers: logits, features and feature levels of goldens/*.json.
+//   wimm_parity [--shard I/N] [--up-to PARAMETERS] [NAME…]     a NAME may begin or end with *
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "parity/goldens.h"
+#include "parity/synthetic.h"
+#include "wimm/model.h"
+
+using namespace wimm;
+using namespace wimm::parity;
+
+namespace {
+
+// Of the largest magnitude in timm's tensor. Both sides compute in float32, in different orders.
+constexpr double tolerance = 1e-4;
+
+struct Selection {
+  std::vector<std::string_view> names;
+  size_t shard = 0, shards = 1;
+  uint64_t up_to = UINT64_MAX;  // parameters of a model
+};
+
+bool matches(std::string_view name, std::string_view pattern) {
+  if (pattern.starts_with('*')) return name.ends_with(pattern.substr(1));
+  if (pattern.ends_with('*')) return name.starts_with(pattern.substr(0, pattern.size() - 1));
+  return name == pattern;
+}
+
+bool selected(const Golden& golden, size_t index, const Selection& selection) {
+  if (golden.element_count > selection.up_to || index % selection.shards != selection.shard) return false;
+  if (selection.names.empty()) return true;
+  for (const std::string_view pattern : selection.names) {
+    if (matches(golden.model, pattern)) return true;
+  }
+  return false;
+}
+
+std::unique_ptr<Model> create(const Golden& golden, const StateDict& checkpoint, bool features_only) {
+  ModelOptions options;
+  options.in_chans = golden.in_chans;
+  options.num_classes = golden.num_classes;
+  options.global_pool = golden.global_pool;
+  options.weights = &checkpoint;
+  options.features_only = features_only;
+  return create_model(golden.model, options);
+}
+
+void check(bool condition, const std::string& what) {
+  if (!condition) throw std::runtime_error(what);
+}
+
+// The differences from timm, the largest one returned; throws where there is more than a difference.
+double run(const Golden& golden) {
+  const std::vector<TensorInfo> tensors = checkpoint_tensors(golden);
+  check(digest(tensors) == golden.digest, "the names or shapes of parameters differ from timm's");
+  const SyntheticCheckpoint checkpoint(tensors, golden.gain, golden.dtype);
+  const FloatTensor input = images(golden.input);
+  const FloatView x{input.shape, input.data};
+
+  const std::unique_ptr<Model> model = create(golden, checkpoint, false);
+  const FloatTensor logits = model->forward(x), features = model->forward_features(x);
+  const FloatTensor head = model->forward_head({features.shape, features.data});
+  double worst = std::max(
+      {difference(logits, golden.logits), difference(features, golden.features), difference(head, golden.logits)});
+  if (golden.levels.empty()) return worst;
+
+  const std::unique_ptr<Model> extractor = create(golden, checkpoint, true);
+  const std::vector<FloatTensor> levels = extractor->forward_intermediates(x);
+  const std::vector<Model::FeatureLevel> info = extractor->feature_info();
+  check(levels.size() == golden.levels.size(), "the number of feature levels differs from timm's");
+  for (size_t i = 0; i < levels.size(); ++i) {
+    const GoldenLevel& level = golden.levels[i];
+    check(info[i].module == level.module && info[i].channels == level.channels && info[i].reduction == level.reduction,
+          "the feature level " + level.module + " differs from timm's");
+    worst = std::max(worst, difference(levels[i], level.tensor));
+  }
+  return worst;
+}
+
+bool report(const Golden& golden) {
+  const auto start = std::chrono::steady_clock::now();
+  std::string outcome;
+  bool passed = false;
+  try {
+    const double worst = run(golden);
+    passed = worst <= tolerance;
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1e", worst);
+    outcome = text;
+  } catch (const std::exception& error) {
+    outcome = error.what();
+  }
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  std::printf("%s %s: %s, %.1f s\n", passed ? "ok  " : "FAIL", title(golden).c_str(), outcome.c_str(), seconds.count());
+  std::fflush(stdout);
+  return passed;
+}
+
+Selection parse(int argc, char** argv) {
+  Selection selection;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--shard" && i + 1 < argc) {
+      check(std::sscanf(argv[++i], "%zu/%zu", &selection.shard, &selection.shards) == 2 && selection.shards > 0,
+            "--shard takes I/N");
+    } else if (argument == "--up-to" && i + 1 < argc) {
+      selection.up_to = static_cast<uint64_t>(std::strtod(argv[++i], nullptr));
+    } else {
+      selection.names.push_back(argument);
+    }
+  }
+  return selection;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const Selection selection = parse(argc, argv);
+  const std::vector<Golden> goldens = read_goldens();
+  size_t run_count = 0, failed = 0;
+  for (size_t i = 0; i < goldens.size(); ++i) {
+    if (!selected(goldens[i], i, selection)) continue;
+    ++run_count;
+    if (!report(goldens[i])) ++failed;
+  }
+  std::printf("%zu cases, %zu failed\n", run_count, failed);
+  return run_count > 0 && failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 2;
+}
