@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 
+#include "weights/bytes.h"
 #include "wimm/error.h"
 #include "wimm/weights.h"
 
@@ -55,12 +56,17 @@ Tensor adapt_input_conv(const Tensor& weight, int64_t in_chans) {
                 "channels, got " +
                     std::string(name_of(weight.dtype)) + " " + to_string(weight.shape));
   }
+  if (std::ranges::find(weight.shape, 0) != weight.shape.end()) {
+    throw Error(ErrorCode::state_dict_mismatch, "a weight of " + to_string(weight.shape) + " has no elements to adapt");
+  }
   if (in_chans == kBaseChannels) return weight;
   const int64_t channels = weight.shape[1];
   if (in_chans == 1 ? channels > kBaseChannels && channels % kBaseChannels != 0 : channels != kBaseChannels) {
     throw Error(ErrorCode::state_dict_mismatch, "a weight of " + to_string(weight.shape) + " cannot be adapted to " +
                                                     std::to_string(in_chans) + " input channels");
   }
+  const int64_t count = element_count({weight.shape[0], in_chans, weight.shape[2], weight.shape[3]});
+  checked_size(checked_multiply(static_cast<uint64_t>(count), sizeof(float)));  // addressable
   Kernel kernel{weight.shape[0], channels, weight.shape[2] * weight.shape[3], to_float32(weight)};
   kernel = in_chans == 1 ? sum_groups(kernel, std::min(channels, kBaseChannels)) : repeat_channels(kernel, in_chans);
 

@@ -1,6 +1,8 @@
 // The wimm pack: verified metadata, then aligned tensor data with a checksum for each tensor.
 #include "weights/pack.h"
 
+#include <algorithm>
+#include <cstring>
 #include <unordered_set>
 
 #include "pack_generated.h"
@@ -40,7 +42,9 @@ std::string read_metadata(const ByteSource& source, const ReadLimits& limits) {
 }
 
 TensorInfo read_info(const pack::Tensor& tensor) {
-  TensorInfo info{tensor.name()->str(), DType::float32, {tensor.shape()->begin(), tensor.shape()->end()}};
+  TensorInfo info{tensor.name()->str(), DType::float32, Shape(tensor.shape()->size())};
+  // Copied bytewise: the verifier leaves it open whether the elements of a vector are aligned.
+  if (!info.shape.empty()) std::memcpy(info.shape.data(), tensor.shape()->Data(), info.shape.size() * sizeof(int64_t));
   if (info.name.empty() || !is_utf8(info.name)) throw corrupt("a tensor's name is empty or not UTF-8");
   if (tensor.dtype() > pack::DType::MAX) {
     throw Error(ErrorCode::format_unsupported, "wimm pack: a tensor has an unknown dtype").in_tensor(info.name);

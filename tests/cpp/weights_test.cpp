@@ -1,0 +1,144 @@
+// What the weight readers share: limits, checked sizes, sources, and names of other projects.
+#include "wimm/weights.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <limits>
+
+#include "weights/bytes.h"
+#include "wimm/error.h"
+
+using namespace wimm;
+
+namespace {
+
+template <typename Call>
+std::string code_of(const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return std::string(code_name(error.code()));
+  }
+  return "none";
+}
+
+std::string safetensors(const std::string& header, size_t data_bytes) {
+  std::string file(8, '\0');
+  for (size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(header.size() >> (8 * i));
+  return file + header + std::string(data_bytes, '\0');
+}
+
+std::string load(const std::string& file, const ReadLimits& limits = {}) {
+  return code_of([&] { load_state_dict(memory_source(std::as_bytes(std::span(file))), limits); });
+}
+
+std::string many_tensors(size_t count) {
+  std::string header = "{";
+  for (size_t i = 0; i < count; ++i) {
+    header += (i ? ",\"" : "\"") + std::to_string(i) + R"(":{"dtype":"F32","shape":[0],"data_offsets":[0,0]})";
+  }
+  return safetensors(header + "}", 0);
+}
+
+}  // namespace
+
+TEST_CASE("a file has as many tensors as the limit, and no more") {
+  CHECK(load(many_tensors(65'536)) == "none");
+  CHECK(load(many_tensors(65'537)) == "ERR_LIMIT_EXCEEDED");
+  CHECK(load(many_tensors(1'000'000)) == "ERR_LIMIT_EXCEEDED");
+}
+
+TEST_CASE("limits are of the caller's choice") {
+  const std::string file = safetensors(R"({"name":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}})", 16);
+  CHECK(load(file) == "none");
+  CHECK(load(file, {.header_bytes = 10}) == "ERR_LIMIT_EXCEEDED");
+  CHECK(load(file, {.tensors = 0}) == "ERR_LIMIT_EXCEEDED");
+  CHECK(load(file, {.tensor_name_bytes = 3}) == "ERR_LIMIT_EXCEEDED");
+  CHECK(load(file, {.rank = 1}) == "ERR_LIMIT_EXCEEDED");
+  CHECK(load(file, {.total_bytes = 15}) == "ERR_LIMIT_EXCEEDED");
+}
+
+TEST_CASE("sums and products of sizes do not wrap") {
+  constexpr uint64_t largest = std::numeric_limits<uint64_t>::max();
+  CHECK(checked_add(largest, 0) == largest);
+  CHECK(checked_multiply(largest, 1) == largest);
+  CHECK(checked_multiply(largest, 0) == 0);
+  CHECK(code_of([] { checked_add(largest, 1); }) == "ERR_LIMIT_EXCEEDED");
+  CHECK(code_of([] { checked_multiply(uint64_t{1} << 32, uint64_t{1} << 32); }) == "ERR_LIMIT_EXCEEDED");
+  CHECK(code_of([] { checked_size(largest); }) == "ERR_LIMIT_EXCEEDED");
+}
+
+TEST_CASE("UTF-8 is told from what only resembles it") {
+  for (const char* text : {"", "abc", "Gewichte", "\u00fc", "\u91cd\u307f", "\U0001f600", "\U0010ffff"})
+    CHECK(is_utf8(text));
+  const char* malformed[] = {
+      "\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "a\xff"};
+  for (const char* text : malformed) CHECK_FALSE(is_utf8(text));
+}
+
+TEST_CASE("a byte stream reads across its window and not past its end") {
+  std::string bytes(200'000, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 31 >> 3);
+  const auto source = memory_source(std::as_bytes(std::span(bytes)));
+  ByteStream stream(*source, 3, bytes.size() - 5);
+  CHECK(stream.text(2) == bytes.substr(3, 2));
+  stream.skip(65'500);
+  CHECK(stream.text(100) == bytes.substr(65'505, 100));
+  CHECK(stream.u8() == static_cast<uint8_t>(bytes[65'605]));
+  CHECK(stream.text(100'000) == bytes.substr(65'606, 100'000));
+  stream.skip(stream.remaining() - 2);
+  CHECK(code_of([&] { stream.u32(); }) == "ERR_FORMAT_TRUNCATED");
+  CHECK(code_of([&] { stream.text(std::numeric_limits<uint64_t>::max()); }) == "ERR_FORMAT_TRUNCATED");
+  CHECK(code_of([&] { ByteStream(*source, 0, bytes.size() + 1); }) == "ERR_FORMAT_TRUNCATED");
+}
+
+TEST_CASE("files that cannot be read are reported") {
+  CHECK(code_of([] { file_source("/does/not/exist"); }) == "ERR_INVALID_ARGUMENT");
+  CHECK(code_of([] { file_source("/"); }) == "ERR_INVALID_ARGUMENT");
+  std::byte byte;
+  CHECK(code_of([&] { memory_source({})->read(0, {&byte, 1}); }) == "ERR_FORMAT_TRUNCATED");
+}
+
+TEST_CASE("names of EfficientNet-PyTorch become timm's") {
+  const std::vector<std::string> parameters = {"conv_stem.weight",
+                                               "bn1.weight",
+                                               "blocks.0.0.conv_dw.weight",
+                                               "blocks.1.0.conv_pw.weight",
+                                               "blocks.1.1.conv_pw.weight",
+                                               "blocks.10.0.conv_pw.weight",
+                                               "bn2.weight",
+                                               "classifier.bias"};
+  const std::vector<std::pair<std::string, std::string>> names = {
+      {"_conv_stem.weight", "conv_stem.weight"},
+      {"_bn0.running_var", "bn1.running_var"},
+      {"_blocks.0._depthwise_conv.weight", "blocks.0.0.conv_dw.weight"},
+      {"_blocks.0._bn1.bias", "blocks.0.0.bn1.bias"},
+      {"_blocks.0._se_reduce.weight", "blocks.0.0.se.conv_reduce.weight"},
+      {"_blocks.0._project_conv.weight", "blocks.0.0.conv_pw.weight"},
+      {"_blocks.0._bn2.weight", "blocks.0.0.bn2.weight"},
+      {"_blocks.2._expand_conv.weight", "blocks.1.1.conv_pw.weight"},
+      {"_blocks.2._bn0.weight", "blocks.1.1.bn1.weight"},
+      {"_blocks.2._depthwise_conv.weight", "blocks.1.1.conv_dw.weight"},
+      {"_blocks.2._bn1.weight", "blocks.1.1.bn2.weight"},
+      {"_blocks.2._se_expand.bias", "blocks.1.1.se.conv_expand.bias"},
+      {"_blocks.2._project_conv.weight", "blocks.1.1.conv_pwl.weight"},
+      {"_blocks.2._bn2.weight", "blocks.1.1.bn3.weight"},
+      {"_blocks.3._depthwise_conv.weight", "blocks.10.0.conv_dw.weight"},
+      {"_blocks.4._depthwise_conv.weight", "_blocks.4._depthwise_conv.weight"},  // the model has no fifth block
+      {"_blocks.x._bn1.weight", "_blocks.x._bn1.weight"},
+      {"_conv_head.weight", "conv_head.weight"},
+      {"_bn1.weight", "bn2.weight"},
+      {"_fc.bias", "classifier.bias"},
+      {"other", "other"}};
+  std::vector<TensorInfo> tensors;
+  std::vector<std::string> expected;
+  for (const auto& [from, to] : names) {
+    tensors.push_back({from, DType::float32, {}});
+    expected.push_back(to);
+  }
+  CHECK(timm_names(tensors, parameters) == expected);
+  CHECK(timm_names(tensors, std::vector<std::string>{"conv1.weight"})[0] == "_conv_stem.weight");
+  CHECK(timm_names({{"_bn1.weight", DType::float32, {}}}, parameters)[0] == "_bn1.weight");
+}
