@@ -78,10 +78,10 @@ def round_to(value):
     return float(f"{value:.7g}")
 
 
-def choose_gain(model, shapes):
+def choose_gain(model, shapes, size):
     """The smallest gain at which the output follows the input: with less, biases drown it; with much more, activations
     grow from block to block, and rounding errors with them."""
-    images = torch.from_numpy(synthetic.images((1, 3, 64, 64)))
+    images = torch.from_numpy(synthetic.images((1, 3, *size)))
     inputs = torch.cat([images, -images])
     unit = checkpoint(shapes, 1.0)
     best = (0.0, 1.0)
@@ -111,7 +111,7 @@ def run_case(arch, gain, size, batch=1, in_chans=3, num_classes=None, global_poo
         kwargs["global_pool"] = global_pool
     model = timm.create_model(arch, **kwargs).eval()
     shapes = shapes_of(model)
-    gain = gain or choose_gain(model, shapes)
+    gain = gain or choose_gain(model, shapes, size)
     weights = checkpoint(shapes, gain)
     if dtype == "float16":
         weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
