@@ -31,12 +31,17 @@ struct Family {
 
 // One a file of this folder.
 Family efficientnet_family();
+Family gluon_xception_family();
 Family hardcorenas_family();
 Family inception_resnet_v2_family();
 Family inception_v3_family();
 Family inception_v4_family();
 Family mobilenetv3_family();
+Family nasnet_family();
+Family pnasnet_family();
 Family resnet_family();
+Family xception_aligned_family();
+Family xception_family();
 
 std::span<const Family> families();
 // Every variant of every family.
