@@ -87,7 +87,7 @@ struct LayerNorm {
 struct EvoNormS0 {
   int64_t groups;
   double eps;
-  ParameterId v, weight, bias;
+  ParameterId v = no_id, weight = no_id, bias = no_id;
 };
 
 // Sum or product of two values; the second may be [N, C] or [N, 1, 1, C], repeated over H and W.

@@ -41,15 +41,12 @@ NodeId mixed_conv(const Layers& layers, NodeId x, const ConvArgs& args) {
 }
 
 // EvoNorm-S0 is its own activation; where none is wanted only its affine step remains.
-NodeId evo_norm(const Scope& scope, NodeId x, const Norm& norm, bool activate) {
+NodeId evo_norm(const Scope& scope, std::string_view name, NodeId x, const Norm& norm, bool activate) {
   const int64_t c = scope.channels(x);
-  const ParameterId weight = scope.parameter("weight", {c}, Init::ones);
-  const ParameterId bias = scope.parameter("bias", {c}, Init::zeros);
-  if (!activate) return scope.node(Affine{.weight = weight, .bias = bias}, {x}, c);
-  const ParameterId v = scope.parameter("v", {c}, Init::ones);
-  return scope.node(
-      EvoNormS0{.groups = group_count(norm.group_size, c), .eps = norm.eps, .v = v, .weight = weight, .bias = bias},
-      {x}, c);
+  if (activate) return scope.evo_norm_s0(name, x, group_count(norm.group_size, c), norm.eps);
+  const ParameterId weight = scope[name].parameter("weight", {c}, Init::ones);
+  const ParameterId bias = scope[name].parameter("bias", {c}, Init::zeros);
+  return scope[name].node(Affine{.weight = weight, .bias = bias}, {x}, c);
 }
 
 // A block of any type: its layers under its module path.
@@ -245,7 +242,7 @@ NodeId Layers::norm(std::string_view name, NodeId x, bool activate) const {
       case Norm::Kind::layer:
         return scope_.layer_norm(name, x, norm.eps);
       case Norm::Kind::evo_s0:
-        return evo_norm(scope_[name], x, norm, activate);
+        return evo_norm(scope_, name, x, norm, activate);
     }
     return x;
   }();

@@ -15,6 +15,12 @@ NodeId squeeze_excite(const Scope& scope, NodeId x, const SqueezeExciteOptions& 
   return scope.mul(x, scope.activate("gate", expanded, options.gate));
 }
 
+NodeId effective_squeeze_excite(const Scope& scope, NodeId x) {
+  const NodeId pooled = scope.global_pool("pool", x, PoolKind::avg, true);
+  const NodeId gate = scope.conv2d("fc", pooled, {.out_channels = scope.channels(x), .bias = true});
+  return scope.mul(x, scope.activate("gate", gate, Activation::hard_sigmoid));
+}
+
 NodeId global_context(const Scope& scope, NodeId x, int64_t reduced_channels, Activation activation) {
   const NodeId logits = scope.conv2d("conv_attn", x, {.out_channels = 1, .bias = true});
   const NodeId context = scope["context"].node(AttentionPool{}, {x, logits}, scope.channels(x));

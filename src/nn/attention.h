@@ -17,6 +17,9 @@ struct SqueezeExciteOptions {
 // Squeeze-and-excitation (arXiv 1709.01507): x · gate(expand(activation(reduce(mean(x))))).
 NodeId squeeze_excite(const Scope& scope, NodeId x, const SqueezeExciteOptions& options);
 
+// Effective squeeze-and-excitation (arXiv 1911.06667): x · hard_sigmoid(fc(mean(x))).
+NodeId effective_squeeze_excite(const Scope& scope, NodeId x);
+
 // timm's GlobalContext (arXiv 1904.11492): x · sigmoid(mlp(context)), the context pooled by attention.
 NodeId global_context(const Scope& scope, NodeId x, int64_t reduced_channels, Activation activation);
 

@@ -1,13 +1,26 @@
-// A convolution, its batch norm and an activation, as timm/layers/conv_bn_act.py.
+// Normalisation, activation and convolution, as timm/layers/norm_act.py and conv_bn_act.py.
 #include "nn/conv_norm_act.h"
 
 namespace wimm::nn {
 
+NodeId norm_act(const Scope& scope, std::string_view name, NodeId x, const NormAct& options) {
+  switch (options.norm) {
+    case Norm::evo_s0:
+      return scope.evo_norm_s0(name, x, 32, options.eps);
+    case Norm::inplace:
+      x = scope.inplace_batch_norm(name, x, options.eps);
+      break;
+    case Norm::batch:
+      x = scope.batch_norm(name, x, options.eps);
+      break;
+  }
+  return scope[name].activate("act", x, options.activation);
+}
+
 NodeId conv_norm_act(const Scope& scope, std::string_view name, NodeId x, const ConvOptions& options,
                      const NormAct& norm_act) {
   const Scope module = scope[name];
-  x = module.batch_norm("bn", module.conv2d("conv", x, options), norm_act.eps);
-  return module.activate("act", x, norm_act.activation);
+  return nn::norm_act(module, "bn", module.conv2d("conv", x, options), norm_act);
 }
 
 }  // namespace wimm::nn

@@ -1,4 +1,4 @@
-// A convolution, its batch norm and an activation.
+// Normalisation with its activation, and a convolution before it.
 #pragma once
 
 #include <string_view>
@@ -7,11 +7,17 @@
 
 namespace wimm::nn {
 
-// What follows the convolution.
+// inplace: in-place activated batch norm (arXiv 1712.02616), which counts no batches.
+enum class Norm : uint8_t { batch, inplace, evo_s0 };
+
+// What follows a convolution. EvoNorm-S0, of 32 groups, is its own activation.
 struct NormAct {
   Activation activation = Activation::relu;
   double eps = 1e-5;
+  Norm norm = Norm::batch;
 };
+
+NodeId norm_act(const Scope& scope, std::string_view name, NodeId x, const NormAct& options = {});
 
 // timm's ConvNormAct `name`: its modules "conv" and "bn".
 NodeId conv_norm_act(const Scope& scope, std::string_view name, NodeId x, const ConvOptions& options,

@@ -37,4 +37,10 @@ void linear_classifier(Network& network, const Scope& scope, std::string_view na
   network.graph.parameters[linear.bias].classifier = true;
 }
 
+void classifier_head(Network& network, const Scope& head, NodeId x, std::string_view pool, int64_t num_classes) {
+  network.features = x;
+  network.num_features = head.channels(x);
+  linear_classifier(network, head, "fc", select_pool(head, x, pool, num_classes), num_classes);
+}
+
 }  // namespace wimm::nn

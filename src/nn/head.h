@@ -16,4 +16,7 @@ NodeId select_pool(const Scope& scope, NodeId x, std::string_view pool, int64_t 
 // The linear classifier `name` on pooled features x (none where num_classes is 0): sets what the network says of it.
 void linear_classifier(Network& network, const Scope& scope, std::string_view name, NodeId x, int64_t num_classes);
 
+// timm's ClassifierHead on the features x: pooling, then the classifier "fc". Sets what the network says of them all.
+void classifier_head(Network& network, const Scope& head, NodeId x, std::string_view pool, int64_t num_classes);
+
 }  // namespace wimm::nn

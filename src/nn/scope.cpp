@@ -47,13 +47,17 @@ Conv2d Scope::declare_conv2d(std::string_view name, int64_t in_channels, const C
   return conv;
 }
 
+Affine Scope::declare_statistics(int64_t channels, double eps) const {
+  return {.weight = parameter("weight", {channels}, Init::ones),
+          .bias = parameter("bias", {channels}, Init::zeros),
+          .mean = parameter("running_mean", {channels}, Init::zeros),
+          .var = parameter("running_var", {channels}, Init::ones),
+          .eps = eps};
+}
+
 Affine Scope::declare_batch_norm(std::string_view name, int64_t channels, double eps) const {
   const Scope scope = (*this)[name];
-  const Affine norm{.weight = scope.parameter("weight", {channels}, Init::ones),
-                    .bias = scope.parameter("bias", {channels}, Init::zeros),
-                    .mean = scope.parameter("running_mean", {channels}, Init::zeros),
-                    .var = scope.parameter("running_var", {channels}, Init::ones),
-                    .eps = eps};
+  const Affine norm = scope.declare_statistics(channels, eps);
   graph_->parameters[scope.parameter("num_batches_tracked", {}, Init::zeros)].dtype = DType::int64;
   return norm;
 }
@@ -68,6 +72,11 @@ NodeId Scope::conv2d(std::string_view name, NodeId x, const ConvOptions& options
 
 NodeId Scope::batch_norm(std::string_view name, NodeId x, double eps) const {
   return (*this)[name].node(declare_batch_norm(name, channels(x), eps), {x}, channels(x));
+}
+
+NodeId Scope::inplace_batch_norm(std::string_view name, NodeId x, double eps) const {
+  const Scope scope = (*this)[name];
+  return scope.node(scope.declare_statistics(channels(x), eps), {x}, channels(x));
 }
 
 NodeId Scope::group_norm(std::string_view name, NodeId x, int64_t groups, double eps) const {
@@ -86,6 +95,16 @@ NodeId Scope::layer_norm(std::string_view name, NodeId x, double eps) const {
   LayerNorm norm{.eps = eps,
                  .weight = scope.parameter("weight", {c}, Init::ones),
                  .bias = scope.parameter("bias", {c}, Init::zeros)};
+  return scope.node(norm, {x}, c);
+}
+
+NodeId Scope::evo_norm_s0(std::string_view name, NodeId x, int64_t groups, double eps) const {
+  const Scope scope = (*this)[name];
+  const int64_t c = channels(x);
+  EvoNormS0 norm{.groups = groups, .eps = eps};
+  norm.weight = scope.parameter("weight", {c}, Init::ones);
+  norm.bias = scope.parameter("bias", {c}, Init::zeros);
+  norm.v = scope.parameter("v", {c}, Init::ones);
   return scope.node(norm, {x}, c);
 }
 

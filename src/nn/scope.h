@@ -53,8 +53,10 @@ class Scope {
   NodeId input(int64_t channels) const;
   NodeId conv2d(std::string_view name, NodeId x, const ConvOptions& options) const;
   NodeId batch_norm(std::string_view name, NodeId x, double eps = 1e-5) const;
+  NodeId inplace_batch_norm(std::string_view name, NodeId x, double eps = 1e-5) const;  // has no num_batches_tracked
   NodeId group_norm(std::string_view name, NodeId x, int64_t groups, double eps = 1e-5) const;
   NodeId layer_norm(std::string_view name, NodeId x, double eps = 1e-6) const;
+  NodeId evo_norm_s0(std::string_view name, NodeId x, int64_t groups, double eps = 1e-5) const;
   NodeId linear(std::string_view name, NodeId x, int64_t out_features, bool bias = true) const;
   NodeId activate(std::string_view name, NodeId x, Activation activation) const;
   NodeId add(NodeId a, NodeId b) const;
@@ -67,6 +69,8 @@ class Scope {
   NodeId slice(NodeId x, int64_t begin, int64_t size) const;
 
  private:
+  Affine declare_statistics(int64_t channels, double eps) const;
+
   Graph* graph_;
   std::string path_;
 };
