@@ -30,6 +30,7 @@ struct Family {
 };
 
 // One a file of this folder.
+Family cspnet_family();
 Family efficientnet_family();
 Family gluon_xception_family();
 Family hardcorenas_family();
@@ -40,8 +41,8 @@ Family mobilenetv3_family();
 Family nasnet_family();
 Family pnasnet_family();
 Family resnet_family();
-Family xception_aligned_family();
 Family xception_family();
+Family xception_aligned_family();
 
 std::span<const Family> families();
 // Every variant of every family.
