@@ -24,6 +24,16 @@ import torch  # noqa: E402
 # timm 0.3.4 takes this from a module that torch has dropped.
 sys.modules["torch._six"] = types.SimpleNamespace(container_abcs=collections.abc)
 
+
+def inplace_abn(x, weight, bias, mean, var, training, momentum, eps, activation, slope):
+    """What timm 0.3.4 takes from the package inplace_abn: batch norm and its activation."""
+    y = torch.nn.functional.batch_norm(x, mean, var, weight, bias, eps=eps)
+    return torch.nn.functional.leaky_relu(y, slope) if activation == "leaky_relu" else y
+
+
+sys.modules["inplace_abn"] = types.ModuleType("inplace_abn")
+sys.modules["inplace_abn.functions"] = types.SimpleNamespace(inplace_abn=inplace_abn, inplace_abn_sync=inplace_abn)
+
 import timm  # noqa: E402
 
 import synthetic  # noqa: E402
@@ -98,10 +108,11 @@ def choose_gain(model, shapes, size):
     return best[1]
 
 
-def feature_levels(arch, in_chans):
+def feature_levels(arch, in_chans, count):
     """timm's feature_info, as (module, channels, reduction) of each level."""
+    indices = tuple(range(count))
     with torch.device("meta"):
-        info = timm.create_model(arch, in_chans=in_chans, features_only=True).feature_info
+        info = timm.create_model(arch, in_chans=in_chans, features_only=True, out_indices=indices).feature_info
     return list(zip(info.module_name(), info.channels(), info.reduction()))
 
 
@@ -136,9 +147,10 @@ def run_case(arch, gain, size, batch=1, in_chans=3, num_classes=None, global_poo
         features = model.forward_features(images)
         return case | {"logits": describe(model(images), 96), "features": describe(features, 32), "levels": []}
     features, intermediates = model.forward_intermediates(images)
+    info = feature_levels(arch, in_chans, len(intermediates))
     levels = [
         {"module": module, "channels": channels, "reduction": reduction} | describe(level, 16)
-        for (module, channels, reduction), level in zip(feature_levels(arch, in_chans), intermediates, strict=True)
+        for (module, channels, reduction), level in zip(info, intermediates, strict=True)
     ]
     logits = model.forward_head(features)
     return case | {"logits": describe(logits, 96), "features": describe(features, 32), "levels": levels}
