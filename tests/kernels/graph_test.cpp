@@ -14,6 +14,7 @@
 namespace wimm {
 namespace {
 
+using nn::ConvOptions;
 using nn::Scope;
 using testing::Value;
 
@@ -85,6 +86,21 @@ TEST_CASE("convolutions of every kind match a double-precision loop") {
                                      .bias = groups == 1});
                   }) < tolerance);
           }
+}
+
+TEST_CASE("Winograd's algorithm stays within 1e-5 of the output's range, at every edge") {
+  for (int64_t height : {1, 4, 7, 14, 33})
+    for (int64_t width : {3, 8, 30})
+      for (int64_t pad : {0, 1, 2}) {
+        if (height + 2 * pad < 3) continue;
+        INFO("height ", height, ", width ", width, ", padding ", pad);
+        const auto build = [&](Scope s, NodeId x) {
+          const ConvOptions options{.out_channels = 20, .kernel = 3, .padding = nn::padding(pad), .bias = true};
+          return s.activate("act", s.batch_norm("bn", s.conv2d("conv", x, options)), Activation::silu);
+        };
+        CHECK(error_of({2, 32, height, width}, build) < 1e-5);
+        CHECK(error_of({2, 32, height, width}, build, 2) < 1e-5);
+      }
 }
 
 TEST_CASE("depthwise convolutions match a double-precision loop") {

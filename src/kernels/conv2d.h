@@ -1,0 +1,21 @@
+// What the ways to compute a convolution share.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "kernels/kernel.h"
+
+namespace wimm {
+
+// weight [out, in/groups, kH, kW] and bias [out], normalisation folded in.
+struct ConvWeights {
+  std::vector<float> weight, bias;
+};
+ConvWeights read_conv_weights(const Conv2d& op, std::string_view layer, ParameterReader& reader);
+
+// Whether Winograd's algorithm computes this convolution, and pays.
+bool suits_winograd(const Conv2d& op, int64_t channels);
+std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, std::string_view layer, ParameterReader& reader);
+
+}  // namespace wimm
