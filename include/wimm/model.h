@@ -32,6 +32,7 @@ struct ModelOptions {
   int64_t label_offset = 0;  // rows that a checkpoint's classifier has before the first class (1 for 1001-class heads)
   DType dtype = DType::float32;  // float16: weights rounded to half precision
 
+  bool exact = false;                      // true: no Winograd, whose rounding error is larger
   int threads = 1;
   std::function<void(uint64_t done, uint64_t total)> on_progress;  // bytes of parameters loaded; may throw to stop
 };

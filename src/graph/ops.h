@@ -57,6 +57,7 @@ struct Conv2d {
   ParameterId weight = no_id, bias = no_id;
   std::vector<Affine> folded{};                  // set by a pass: applied to the weights, in order
   Activation activation = Activation::identity;  // set by a pass
+  bool winograd = false;                         // set by a pass: computed by Winograd's algorithm
 };
 
 // y = x · weightᵀ + bias over the last dimension; weight [out, in].

@@ -35,7 +35,21 @@ bool is_identity(const Op& op) {
   return activate && activate->activation == Activation::identity;
 }
 
+// Fewer channels do not repay the transforms; more would take too much memory, as the weights become four times as
+// large.
+bool suits_winograd(const Conv2d& op, int64_t channels) {
+  const auto fits = [](int64_t count) { return count >= 16 && count % 4 == 0; };
+  return op.kernel == Size2d{3, 3} && op.stride == Size2d{1, 1} && op.dilation == Size2d{1, 1} && op.groups == 1 &&
+         !op.padding.same && fits(channels) && fits(op.out_channels) && channels * op.out_channels <= 256 * 256;
+}
+
 }  // namespace
+
+void select_winograd(Graph& graph) {
+  for (Node& node : graph.nodes)
+    if (auto* conv = std::get_if<Conv2d>(&node.op))
+      conv->winograd = suits_winograd(*conv, graph.nodes[node.inputs[0]].channels);
+}
 
 std::vector<bool> needed_nodes(const Graph& graph, std::span<const NodeId> outputs) {
   std::vector<bool> needed(graph.nodes.size());

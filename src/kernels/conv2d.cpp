@@ -1,7 +1,8 @@
 // Convolution on XNNPACK's NHWC operator, batch norm and layer scale folded into its weights.
+#include "kernels/conv2d.h"
+
 #include "kernels/activations.h"
 #include "kernels/affine.h"
-#include "kernels/conv2d.h"
 #include "kernels/xnnpack.h"
 #include "wimm/error.h"
 
@@ -89,7 +90,7 @@ ConvWeights read_conv_weights(const Conv2d& op, std::string_view layer, Paramete
 
 std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer,
                                     ParameterReader& reader) {
-  if (suits_winograd(op, channels)) return make_winograd(op, channels, layer, reader);
+  if (op.winograd) return make_winograd(op, channels, layer, reader);
   return std::make_unique<ConvKernel>(op, channels, layer, reader);
 }
 

@@ -14,8 +14,8 @@ struct ConvWeights {
 };
 ConvWeights read_conv_weights(const Conv2d& op, std::string_view layer, ParameterReader& reader);
 
-// Whether Winograd's algorithm computes this convolution, and pays.
-bool suits_winograd(const Conv2d& op, int64_t channels);
-std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, std::string_view layer, ParameterReader& reader);
+// By Winograd's algorithm: for 3×3 kernels of stride 1, channels in multiples of four.
+std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, std::string_view layer,
+                                      ParameterReader& reader);
 
 }  // namespace wimm

@@ -1,8 +1,8 @@
 // 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3) (arXiv 1509.09308): 36 products for 16 outputs instead of 144.
 //
-// Each 4×4 tile of the output comes from a 6×6 tile d of the input and a 3×3 filter g: Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A. Summed over
-// input channels, the elementwise product is 36 matrix products, [tiles, in] · [in, out]: one grouped 1×1 convolution of
-// XNNPACK's on a value [tiles, 36, channels]. Tiles go through in chunks that stay in cache.
+// Each 4×4 tile of the output comes from a 6×6 tile d of the input and a 3×3 filter g: Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A. Summed
+// over input channels, the elementwise product is 36 matrix products, [tiles, in] · [in, out]: one grouped 1×1
+// convolution of XNNPACK's on a value [tiles, 36, channels]. Tiles go through in chunks that stay in cache.
 #include <algorithm>
 #include <array>
 
@@ -75,8 +75,9 @@ class WinogradKernel final : public Kernel {
     weight_bytes_ = filters.size() * sizeof(float);
     const auto [low, high] = output_range(Activation::identity);
     xnn_operator_t created = nullptr;
-    check(xnn_create_convolution2d_nhwc_f32(0, 0, 0, 0, 1, 1, 1, 1, 1, 1, products, in_, out_, products * in_, products * out_,
-                                            filters.data(), nullptr, low, high, 0, nullptr, nullptr, &created),
+    check(xnn_create_convolution2d_nhwc_f32(0, 0, 0, 0, 1, 1, 1, 1, 1, 1, products, in_, out_, products * in_,
+                                            products * out_, filters.data(), nullptr, low, high, 0, nullptr, nullptr,
+                                            &created),
           layer_);
     operator_.reset(created);
   }
@@ -91,7 +92,9 @@ class WinogradKernel final : public Kernel {
     const int64_t chunks = std::max<int64_t>(1, tiles_ * tile_bytes / static_cast<int64_t>(chunk_bytes));
     chunk_ = (tiles_ + chunks - 1) / chunks;
     size_t workspace = 0, alignment = 0, height = 0, width = 0;
-    check(xnn_reshape_convolution2d_nhwc_f32(operator_.get(), 1, 1, chunk_, &workspace, &alignment, &height, &width, pool.handle()), layer_);
+    check(xnn_reshape_convolution2d_nhwc_f32(operator_.get(), 1, 1, chunk_, &workspace, &alignment, &height, &width,
+                                             pool.handle()),
+          layer_);
     xnnpack_bytes_ = (workspace + 63) / 64 * 64;
     return xnnpack_bytes_ + chunk_ * tile_bytes + 2 * overread_floats * sizeof(float);
   }
@@ -101,7 +104,8 @@ class WinogradKernel final : public Kernel {
     float* out_tiles = in_tiles + chunk_ * products * in_ + overread_floats;
     check(xnn_setup_convolution2d_nhwc_f32(operator_.get(), workspace, in_tiles, out_tiles), layer_);
     for (int64_t first = 0; first < tiles_; first += chunk_) {
-      const int64_t count = std::min(chunk_, tiles_ - first);  // the last chunk's products may be of old tiles: not read
+      const int64_t count =
+          std::min(chunk_, tiles_ - first);  // the last chunk's products may be of old tiles: not read
       pool.parallel_for(count, std::max<int64_t>(1, count / 8), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) gather(inputs[0], first + i, in_tiles + i * products * in_);
       });
@@ -136,7 +140,8 @@ class WinogradKernel final : public Kernel {
         std::array<f32x4, 6> d;
         const bool inside = left + j >= 0 && left + j < width;
         for (int64_t i = 0; i < window; ++i)
-          d[i] = inside && top + i >= 0 && top + i < height ? load(image + ((top + i) * width + left + j) * in_ + c) : f32x4{};
+          d[i] = inside && top + i >= 0 && top + i < height ? load(image + ((top + i) * width + left + j) * in_ + c)
+                                                            : f32x4{};
         transform_input(d, columns[j]);
       }
       for (int64_t i = 0; i < window; ++i) {
@@ -186,14 +191,8 @@ class WinogradKernel final : public Kernel {
 
 }  // namespace
 
-// Fewer channels do not repay the transforms; more would hold too much memory: four times the weights.
-bool suits_winograd(const Conv2d& op, int64_t channels) {
-  const auto fits = [](int64_t count) { return count >= 16 && count % 4 == 0; };
-  return op.kernel == Size2d{3, 3} && op.stride == Size2d{1, 1} && op.dilation == Size2d{1, 1} && op.groups == 1 && !op.padding.same &&
-         fits(channels) && fits(op.out_channels) && channels * op.out_channels <= 256 * 256;
-}
-
-std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, std::string_view layer, ParameterReader& reader) {
+std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, std::string_view layer,
+                                      ParameterReader& reader) {
   return std::make_unique<WinogradKernel>(op, channels, layer, reader);
 }
 

@@ -161,6 +161,7 @@ std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& o
     outputs = {network.features, network.pre_logits, network.logits};
   }
   fuse(network, outputs);
+  if (!options.exact) select_winograd(network.graph);
   impl->levels = select_levels(network, options);
 
   const std::vector<bool> needed = needed_nodes(network.graph, outputs);

@@ -44,7 +44,10 @@ double error_of(const Shape& input_shape, Build&& build, int threads = 1, bool f
   NodeId output = build(scope, network.input);
   const Value input = noise(input_shape), expected = testing::evaluate(network.graph, output, input);
 
-  if (fused) fuse(network, std::span(&output, 1));
+  if (fused) {
+    fuse(network, std::span(&output, 1));
+    select_winograd(network.graph);
+  }
   TestParameters parameters(network.graph);
   Kernels kernels(network.graph.nodes.size());
   const std::vector<bool> needed = needed_nodes(network.graph, std::span(&output, 1));
