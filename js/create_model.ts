@@ -128,6 +128,8 @@ function specOf({ arch, cfg }: ResolvedModel, options: CheckedOptions): Omit<Mod
     resetClassifier: numClasses !== cfg.numClasses,
     labelOffset: cfg.labelOffset ?? 0,
     dtype: options.dtype ?? 'float32',
+    exact: options.exact ?? false,
+    pretrained: options.pretrained ?? false,
   };
 }
 

@@ -28,6 +28,8 @@ export interface ModelSpec {
   resetClassifier: boolean;
   labelOffset: number;
   dtype: DType;
+  exact: boolean;
+  pretrained: boolean;
   weights: WeightsFile | undefined;
 }
 

@@ -68,6 +68,8 @@ ModelOptions options_from_js(const val& spec) {
   options.reset_classifier = spec["resetClassifier"].as<bool>();
   options.label_offset = static_cast<int64_t>(spec["labelOffset"].as<double>());
   options.dtype = dtype_from_js(spec["dtype"]);
+  options.exact = spec["exact"].as<bool>();
+  options.pretrained = spec["pretrained"].as<bool>();
   return options;
 }
 
