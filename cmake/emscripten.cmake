@@ -23,12 +23,14 @@ execute_process(COMMAND ${WIMM_EMSCRIPTEN}/emcc --cflags ${WIMM_WASM_FLAGS}
 execute_process(COMMAND ${WIMM_EMSCRIPTEN}/em-config LLVM_ROOT
   OUTPUT_VARIABLE llvm OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 
-set(CMAKE_C_COMPILER ${llvm}/clang)
-set(CMAKE_CXX_COMPILER ${llvm}/clang++)
-set(CMAKE_AR ${llvm}/llvm-ar CACHE FILEPATH "")
-set(CMAKE_RANLIB ${llvm}/llvm-ranlib CACHE FILEPATH "")
 set(CMAKE_C_FLAGS_INIT "${cflags}")
 set(CMAKE_CXX_FLAGS_INIT "${cflags}")
+set(CMAKE_C_COMPILE_OBJECT "${llvm}/clang <DEFINES> <INCLUDES> <FLAGS> -o <OBJECT> -c <SOURCE>")
+set(CMAKE_CXX_COMPILE_OBJECT "${llvm}/clang++ <DEFINES> <INCLUDES> <FLAGS> -o <OBJECT> -c <SOURCE>")
+foreach(language C CXX)
+  set(CMAKE_${language}_ARCHIVE_CREATE "${llvm}/llvm-ar qcs <TARGET> <OBJECTS>")
+  set(CMAKE_${language}_ARCHIVE_FINISH "")
+endforeach()
 string(JOIN " " link_flags ${WIMM_WASM_FLAGS})
 set(CMAKE_CXX_LINK_EXECUTABLE
   "${environment} ${WIMM_EMSCRIPTEN}/em++ ${link_flags} <LINK_FLAGS> <OBJECTS> -o <TARGET> <LINK_LIBRARIES>")

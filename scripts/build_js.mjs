@@ -1,4 +1,4 @@
-// Fills dist/: the TypeScript bundled and minified, its declarations, and the WebAssembly builds of build/wasm-*.
+// Fills dist/: the TypeScript bundled and minified, its declarations, the WebAssembly builds of build/wasm-*, licence notices.
 //   node scripts/build_js.mjs [VARIANT…]        default: every variant
 import { execFileSync } from 'node:child_process';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -65,3 +65,4 @@ await bundle();
 declare();
 await removeUnreachableDeclarations();
 await Promise.all(variants.map(copyVariant));
+await writeFile(`${root}dist/THIRD-PARTY-NOTICES.txt`, await readFile(`${root}build/THIRD-PARTY-NOTICES.txt`));

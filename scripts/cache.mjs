@@ -33,8 +33,8 @@ async function lock(path) {
   }
 }
 
-// The folder `<name>-<hash of inputs>`, filled by `make(folder)` where it is not there. Its file `.complete` is written
-// last: an interrupted run leaves no folder that looks whole.
+// The folder `<name>-<hash of inputs>`, filled by `make(folder)` where it is not there; `<folder>.log` is for its use.
+// The file `.complete` is written last: an interrupted run leaves no folder that looks whole.
 export async function cached(name, inputs, make) {
   const hash = createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 16);
   const folder = join(cacheFolder, `${name}-${hash}`);
@@ -51,6 +51,7 @@ export async function cached(name, inputs, make) {
     mkdirSync(folder);
     await make(folder);
     writeFileSync(stamp, '');
+    rmSync(`${folder}.log`, { force: true });
     console.log(`${name}: done in ${Math.round((Date.now() - start) / 1000)} s`);
     return folder;
   } finally {

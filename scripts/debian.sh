@@ -15,12 +15,12 @@ configured_mirror() {
 }
 
 for tool in apt-get dpkg-deb readelf; do
-  command -v $tool >/dev/null || fail "$tool is missing (Debian packages: apt, dpkg, binutils). On other systems, put emcc and flatc on PATH and see CONTRIBUTING.md for the sources."
+  command -v $tool >/dev/null || fail "$tool is missing (Debian packages: apt, dpkg, binutils); without apt, see the head of scripts/setup.mjs"
 done
-[ "$(dpkg --print-architecture)" = amd64 ] || fail "prebuilt tools are set up on amd64 only; put emcc and flatc on PATH"
+[ "$(dpkg --print-architecture)" = amd64 ] || fail "Debian's programs are set up on amd64 alone: see the head of scripts/setup.mjs"
 suite=${WIMM_SUITE:?}
 mirror=${WIMM_DEBIAN_MIRROR:-$(configured_mirror || true)}
-[ -n "$mirror" ] || fail "no Debian mirror is configured in /etc/apt: set WIMM_DEBIAN_MIRROR (for instance to your nearest one)"
+[ -n "$mirror" ] || fail "no Debian mirror is configured in /etc/apt: set WIMM_DEBIAN_MIRROR, or see the head of scripts/setup.mjs"
 keyring=${WIMM_DEBIAN_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 [ -r "$keyring" ] || fail "$keyring is missing: install debian-archive-keyring, or set WIMM_DEBIAN_KEYRING"
 
@@ -29,7 +29,11 @@ keyring=${WIMM_DEBIAN_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 apt=${WIMM_CACHE:?}/apt-$suite
 mkdir -p "$apt"/{lists/partial,archives/partial,etc/apt.conf.d,etc/preferences.d,etc/trusted.gpg.d,log}
 : >"$apt/status"
-for type in deb deb-src; do echo "$type [arch=amd64 signed-by=$keyring] $mirror $suite main"; done >"$apt/etc/sources.list"
+sources=$(for type in deb deb-src; do echo "$type [arch=amd64 signed-by=$keyring] $mirror $suite main"; done)
+if [ "$sources" != "$(cat "$apt/etc/sources.list" 2>/dev/null)" ]; then
+  rm -f "$apt/updated"
+  echo "$sources" >"$apt/etc/sources.list"
+fi
 cat >"$apt/apt.conf" <<END
 Dir::State "$apt"; Dir::State::status "$apt/status"; Dir::Cache "$apt"; Dir::Log "$apt/log"; Dir::Etc "$apt/etc";
 Dir::Etc::sourcelist "$apt/etc/sources.list"; Dir::Etc::sourceparts "-";
@@ -40,7 +44,8 @@ Acquire::AllowInsecureRepositories "false"; APT::Get::AllowUnauthenticated "fals
 END
 export APT_CONFIG=$apt/apt.conf
 if [ -z "$(find "$apt/updated" -mmin -60 2>/dev/null)" ]; then
-  apt-get -qq update || fail "cannot read the package index of $mirror ($suite)"
+  echo "reading the package index of $mirror"
+  apt-get -qq -o APT::Update::Error-Mode=any update || fail "cannot read the package index of $mirror ($suite)"
   touch "$apt/updated"
 fi
 
@@ -52,11 +57,14 @@ fi
 
 debs=$dest/debs
 mkdir "$debs"
+echo "downloading $*"
 (cd "$debs" && apt-get -qq download "$@" libc6 libstdc++6 libgcc-s1 zlib1g patchelf) || fail "download from $mirror failed"
 for deb in "$debs"/*.deb; do
-  dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dest" --exclude=./usr/share/doc --exclude=./usr/share/man \
-    --exclude=./usr/share/locale --exclude=./usr/share/emscripten/test --exclude='*/gconv' --exclude='*san_rt*.a' \
-    --exclude='*libsanitizer*' --exclude='*/wasm32-emscripten/*pic' --exclude='*/wasm32-emscripten/lto'
+  echo "unpacking $(basename "$deb")"
+  dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dest" --exclude='./usr/share/doc/*/[!c]*' \
+    --exclude='./usr/share/doc/*/changelog*' --exclude=./usr/share/man --exclude=./usr/share/locale \
+    --exclude=./usr/share/emscripten/test --exclude='*/gconv' --exclude='*san_rt*.a' --exclude='*libsanitizer*' \
+    --exclude='*/wasm32-emscripten/*pic' --exclude='*/wasm32-emscripten/lto'
 done
 rm -r "$debs"
 
@@ -65,6 +73,7 @@ rm -r "$debs"
 lib=$dest/usr/lib/x86_64-linux-gnu
 loader=$lib/ld-linux-x86-64.so.2
 cp "$dest/usr/bin/patchelf" "$dest/patchelf"
+echo "tying programs to $lib"
 patch_elf() { "$loader" --library-path "$lib" "$dest/patchelf" "$@"; }
 is_program() { [ -f "$1" ] && [ ! -L "$1" ] && readelf -l "$1" 2>/dev/null | grep -q 'program interpreter'; }
 for program in "$dest"/usr/bin/* "$dest"/usr/lib/llvm-*/bin/*; do

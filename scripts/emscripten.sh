@@ -23,6 +23,7 @@ END
 # Only compiling, linking and running a program tells that all of this fits together.
 smoke=$(mktemp -d)
 trap 'rm -rf "$smoke"' EXIT
+echo "compiling a program"
 cat >"$smoke/smoke.cpp" <<'END'
 #include <cstdio>
 #include <stdexcept>

@@ -21,7 +21,9 @@ const isExecutable = (path) => {
 
 // The path of a program, as a shell finds it.
 export function findProgram(name) {
-  const candidates = name.includes('/') ? [name] : process.env.PATH.split(delimiter).map((folder) => join(folder, name));
+  const candidates = name.includes('/')
+    ? [name]
+    : process.env.PATH.split(delimiter).map((folder) => join(folder, name));
   return candidates.find(isExecutable);
 }
 
@@ -41,7 +43,9 @@ export async function run(program, args, { log, env = {}, cwd }) {
     const child = spawn(program, args, { stdio: ['ignore', file, file], cwd, env: { ...process.env, ...env } });
     const status = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve));
     if (status !== 0) {
-      throw new UserError(`${program} failed with status ${status}. ${log} ends with:\n${lastLines(log, 40).join('\n')}`);
+      throw new UserError(
+        `${program} failed with status ${status}. ${log} ends with:\n${lastLines(log, 40).join('\n')}`,
+      );
     }
   } finally {
     clearInterval(timer);

@@ -2,6 +2,11 @@
 //   node scripts/setup.mjs [VARIANT…]        default: every variant
 // All of it lies in a cache outside the checkout ($WIMM_CACHE), each item in a folder named by a hash of what defines it,
 // so a second run only looks. What a variant's CMake needs to know is written to build/setup/<variant>.cmake.
+//
+// Everything comes from Debian's signed packages, on any system with apt. Elsewhere, or to use one's own:
+//   emcc on PATH, 3.1.60 or newer, is taken as it is;
+//   WIMM_TOOLS names a prefix with bin/flatc (23.5.26) and the headers of flatbuffers, RapidJSON and doctest in include/;
+//   WIMM_XNNPACK_SOURCE, WIMM_PTHREADPOOL_SOURCE, … name folders with the sources that cmake/third-party.json lists.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
@@ -44,7 +49,10 @@ async function tools() {
 async function emscripten() {
   const onPath = findProgram('emcc');
   if (onPath) {
-    const version = outputOf(onPath, ['--version']).match(/(\d+)\.(\d+)\.(\d+)/).slice(1).map(Number);
+    const version = outputOf(onPath, ['--version'])
+      .match(/(\d+)\.(\d+)\.(\d+)/)
+      .slice(1)
+      .map(Number);
     const difference = version.map((part, i) => part - oldestEmscripten[i]).find((part) => part !== 0) ?? 0;
     if (difference >= 0) return dirname(realpathSync(onPath));
     console.log(`emcc ${version.join('.')} on PATH is older than ${oldestEmscripten.join('.')}: a private one is used`);
@@ -67,7 +75,12 @@ async function source(name) {
     const path = join(folder, tarball);
     const actual = createHash('sha256').update(readFileSync(path)).digest('hex');
     if (actual !== sha256) throw new UserError(`${tarball} has sha256 ${actual}; ${sha256} is pinned`);
-    const roots = new Set(outputOf('tar', ['-tf', path]).trim().split('\n').map((entry) => entry.split('/')[0]));
+    const roots = new Set(
+      outputOf('tar', ['-tf', path])
+        .trim()
+        .split('\n')
+        .map((entry) => entry.split('/')[0]),
+    );
     execFileSync('tar', ['-xf', path, '-C', folder, ...(roots.size === 1 ? ['--strip-components=1'] : [])]);
     rmSync(path);
   });
@@ -77,21 +90,18 @@ async function source(name) {
 async function libraries(variant, sources, emscriptenFolder) {
   const options = { ...libraryOptions[variant], ...sources, CMAKE_BUILD_TYPE: 'Release' };
   const compiler = emscriptenFolder ? join(emscriptenFolder, 'emcc') : (process.env.CXX ?? 'c++');
-  if (emscriptenFolder) {
-    options.CMAKE_TOOLCHAIN_FILE = join(root, 'cmake/emscripten.cmake');
-    options.WIMM_EMSCRIPTEN = emscriptenFolder;
-  }
+  if (emscriptenFolder) options.WIMM_EMSCRIPTEN = emscriptenFolder;
   const files = readdirSync(join(root, 'cmake/third-party'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.path, entry.name).slice(root.length + 1))
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
     .sort();
-  const inputs = [...contents(...files, 'cmake/emscripten.cmake'), outputOf(compiler, ['--version'])];
-  const described = Object.entries({ ...options, CMAKE_TOOLCHAIN_FILE: undefined }).flat().map(String);
-  return cached(`libraries-${variant}`, [...inputs, ...described], async (folder) => {
+  const inputs = [...contents(...files, 'cmake/emscripten.cmake'), outputOf(compiler, ['--version']), options];
+  return cached(`libraries-${variant}`, inputs, async (folder) => {
     const log = `${folder}.log`;
-    const definitions = Object.entries(options).map(([name, value]) => `-D${name}=${value}`);
-    const generator = findProgram('ninja') ? ['-G', 'Ninja'] : [];
-    await run('cmake', ['-S', join(root, 'cmake/third-party'), '-B', folder, ...generator, ...definitions], { log });
+    const args = Object.entries(options).map(([name, value]) => `-D${name}=${value}`);
+    if (emscriptenFolder) args.push(`-DCMAKE_TOOLCHAIN_FILE=${join(root, 'cmake/emscripten.cmake')}`);
+    if (findProgram('ninja')) args.push('-G', 'Ninja');
+    await run('cmake', ['-S', join(root, 'cmake/third-party'), '-B', folder, ...args], { log });
     await run('cmake', ['--build', folder, '--parallel', String(availableParallelism())], { log });
     rmSync(join(folder, 'CMakeFiles'), { recursive: true });
   });
@@ -108,25 +118,26 @@ function checkPrerequisites(wanted) {
 }
 
 // Sets up the variants named, and writes what CMake needs to know of each to build/setup/<variant>.cmake.
+// Returns the folders of the tools, the sources and Emscripten.
 export async function setUp(wanted) {
   const unknown = wanted.filter((variant) => !variants.includes(variant));
   if (unknown.length) throw new UserError(`no variant ${unknown.join(', ')}; there are ${variants.join(', ')}`);
   checkPrerequisites(wanted);
-  const toolsFolder = await tools();
-  const sources = {};
-  for (const name of Object.keys(pins.sources)) sources[name] = await source(name);
-  const emscriptenFolder = wanted.some(isWasm) ? await emscripten() : undefined;
+  const folders = { tools: await tools(), sources: {} };
+  for (const name of Object.keys(pins.sources)) folders.sources[name] = await source(name);
+  if (wanted.some(isWasm)) folders.emscripten = await emscripten();
   mkdirSync(join(root, 'build/setup'), { recursive: true });
   for (const variant of wanted) {
-    const folder = isWasm(variant) ? emscriptenFolder : undefined;
+    const compiler = isWasm(variant) ? folders.emscripten : undefined;
     const settings = {
-      WIMM_TOOLS: toolsFolder,
-      WIMM_LIBRARIES: await libraries(variant.replace('-asan', ''), sources, folder),
-      ...(folder && { WIMM_EMSCRIPTEN: folder }),
+      WIMM_TOOLS: folders.tools,
+      WIMM_LIBRARIES: await libraries(variant.replace('-asan', ''), folders.sources, compiler),
+      ...(compiler && { WIMM_EMSCRIPTEN: compiler }),
     };
     const lines = Object.entries(settings).map(([name, value]) => `set(${name} "${value}")\n`);
     writeFileSync(join(root, `build/setup/${variant}.cmake`), lines.join(''));
   }
+  return folders;
 }
 
 if (realpathSync(process.argv[1]) === import.meta.filename) {
