@@ -19,22 +19,30 @@ inline f32x4 splat(float value) { return f32x4{value, value, value, value}; }
 inline f32x4 max(f32x4 a, f32x4 b) { return a > b ? a : b; }
 inline f32x4 min(f32x4 a, f32x4 b) { return a < b ? a : b; }
 inline f32x4 abs(f32x4 x) { return (f32x4)((i32x4)x & 0x7fffffff); }
+// a · b + c, in one instruction where the build allows it.
+inline f32x4 multiply_add(f32x4 a, f32x4 b, f32x4 c) {
+#ifdef __wasm_relaxed_simd__
+  return __builtin_wasm_relaxed_madd_f32x4(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
 inline float sum(f32x4 x) { return (x[0] + x[1]) + (x[2] + x[3]); }
 
 // eˣ by range reduction to |r| ≤ ln2/2 and a polynomial: relative error below 2e-7; saturates outside [-87, 88].
 inline f32x4 exp(f32x4 x) {
   x = min(max(x, splat(-87.0f)), splat(88.0f));
-  const f32x4 rounder = splat(12582912.0f);  // 1.5 · 2²³: adding it rounds to an integer
-  const f32x4 n = (x * 1.44269504088896341f + rounder) - rounder;
-  const f32x4 r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  const f32x4 rounder = splat(12582912.0f);  // 1.5 · 2²³: adding it rounds to an integer, kept in the lowest bits
+  const f32x4 shifted = multiply_add(x, splat(1.44269504088896341f), rounder), n = shifted - rounder;
+  const f32x4 r = multiply_add(n, splat(2.12194440e-4f), multiply_add(n, splat(-0.693359375f), x));
   f32x4 p = splat(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  const i32x4 power = (__builtin_convertvector(n, i32x4) + 127) << 23;
+  p = multiply_add(p, r, splat(1.3981999507e-3f));
+  p = multiply_add(p, r, splat(8.3334519073e-3f));
+  p = multiply_add(p, r, splat(4.1665795894e-2f));
+  p = multiply_add(p, r, splat(1.6666665459e-1f));
+  p = multiply_add(p, r, splat(5.0000001201e-1f));
+  p = multiply_add(p * r, r, r) + 1.0f;
+  const i32x4 power = ((i32x4)shifted << 23) + 0x3f800000;  // 2ⁿ
   return p * (f32x4)power;
 }
 
