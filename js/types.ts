@@ -76,12 +76,12 @@ export type ImageSource =
   | PlatformClass<'Blob'>
   | Uint8Array
   | ArrayBuffer
-  | URL
+  | PlatformClass<'URL'>
   | string;
 
 /** Where weights come from. A string is an address, or in Node a path. */
 export type WeightsSource =
-  | URL
+  | PlatformClass<'URL'>
   | string
   | ArrayBuffer
   | Uint8Array
@@ -125,7 +125,7 @@ export interface CreateModelOptions extends LoadOptions {
   /** Instead of the hub's. */
   weights?: WeightsSource;
   /** Base address laid out as the Hugging Face hub is. */
-  hub?: string | URL;
+  hub?: string | PlatformClass<'URL'>;
   /** Channels of the input. Default 3; weights are adapted as timm does. */
   inChans?: number;
   /** Default: the model's own. Another number starts with a random classifier; 0 has none. */
@@ -215,8 +215,8 @@ export interface MemoryUse {
 
 export interface Configuration {
   /** The folder where the package's .mjs and .wasm files lie. */
-  wasm?: string | URL;
+  wasm?: string | PlatformClass<'URL'>;
   threads?: number;
-  hub?: string | URL;
+  hub?: string | PlatformClass<'URL'>;
   cache?: boolean | WeightsCache;
 }

@@ -93,8 +93,7 @@ async function instantiate(backend: Backend, onCrash: () => void): Promise<Engin
     const { default: create } = await modules[backend.variant]();
     const module = await create({
       pthreadPoolSize: backend.threads - 1,
-      print: console.error,
-      printErr: console.error,
+      printErr: () => {}, // what goes wrong is thrown as well
       ...(wasm && {
         locateFile: (path: string) => new URL(path, wasm).href,
         mainScriptUrlOrBlob: new URL(`wimm-${backend.variant}.mjs`, wasm).href,

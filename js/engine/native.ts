@@ -61,6 +61,5 @@ export type CreateModule = (options: {
   mainScriptUrlOrBlob?: string;
   /** Threads that are started with the module: one cannot start while the thread that asked for it is busy. */
   pthreadPoolSize?: number;
-  print?: (text: string) => void;
   printErr?: (text: string) => void;
 }) => Promise<NativeModule>;

@@ -10,7 +10,7 @@ import { images, rejects, safetensors, temporaryFolder, weightsOf } from './supp
 
 /** Bytes of the WebAssembly memory that are in use beside those of one tiny model. */
 async function measure() {
-  const model = await createModel('resnet10t', { threads: 1, numClasses: 1 });
+  const model = await createModel('mobilenetv3_small_050', { threads: 1, numClasses: 1 });
   const { heap, used } = await model.memory();
   model.dispose();
   return { heap, used };
@@ -35,7 +35,7 @@ test('200 models created, run and disposed of leave memory as it was', async () 
   const shapes = [32, 48, 64];
   let settled;
   for (let cycle = 0; cycle < 200; cycle++) {
-    const model = await createModel('resnet10t', { threads: 1, inChans: 1 + (cycle % 4) });
+    const model = await createModel('mobilenetv3_small_050', { threads: 1, inChans: 1 + (cycle % 4) });
     await model.forward(images(model.inChans, shapes[cycle % shapes.length]));
     model.dispose();
     if (cycle === 19) settled = await measure();

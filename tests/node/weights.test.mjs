@@ -116,7 +116,7 @@ test('things that hold no weights are refused', async () => {
     assert.doesNotMatch(message, /secret/);
     assert.ok(message.length < 1000, message);
   }
-  await rejects(logits({ weights: new Blob(['<html>']) }), 'ERR_FORMAT_UNKNOWN', /HTML/);
+  await rejects(logits({ weights: new Blob(['<html><title>Log in</title>']) }), 'ERR_FORMAT_UNKNOWN', /HTML/);
   await rejects(logits({ weights: streamOf(bytes), maxBytes: 1000 }), 'ERR_LIMIT_EXCEEDED', /maxBytes/);
 });
 
