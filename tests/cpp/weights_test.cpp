@@ -26,7 +26,7 @@ std::string code_of(const Call& call) {
 
 std::string safetensors(const std::string& header, size_t data_bytes) {
   std::string file(8, '\0');
-  for (size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(header.size() >> (8 * i));
+  for (size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(uint64_t{header.size()} >> (8 * i));
   return file + header + std::string(data_bytes, '\0');
 }
 
