@@ -65,9 +65,11 @@ double run(const Golden& golden) {
 
   const std::unique_ptr<Model> model = create(golden, checkpoint, false);
   const FloatTensor logits = model->forward(x), features = model->forward_features(x);
+  check(model->num_features() == golden.features.shape[1], "the number of features differs from timm's");
   const FloatTensor head = model->forward_head({features.shape, features.data});
   double worst = std::max(
       {difference(logits, golden.logits), difference(features, golden.features), difference(head, golden.logits)});
+  if (golden.num_classes == 0) worst = std::max(worst, difference(model->embed(x), golden.logits));
   if (golden.levels.empty()) return worst;
 
   const std::unique_ptr<Model> extractor = create(golden, checkpoint, true);
