@@ -1,93 +1,19 @@
 // createModel: from a name to a model with its weights.
 
-import { abortError, throwIfAborted } from './abort.js';
 import { resolveModel, type ResolvedModel } from './catalogue/index.js';
 import { settings } from './config.js';
 import type { Engine, ModelSpec, WeightsFile } from './engine/engine.js';
 import { loadEngine } from './engine/load.js';
 import { WimmError } from './errors.js';
+import { Load } from './load.js';
 import { Model } from './model.js';
-import { createModelChecks, invalidArgument, loadChecks, readOptions } from './options.js';
-import type { CreateModelOptions, LoadOptions, Progress, StateTensor, Tensor, WeightsSource } from './types.js';
-import { verifyDigest } from './weights/digest.js';
-import { type LoadContext, openFirst, type OpenWeights } from './weights/download.js';
+import { createModelChecks, readOptions } from './options.js';
+import type { CreateModelOptions, Tensor } from './types.js';
+import { openFirst, type OpenWeights } from './weights/download.js';
 import { pretrainedAddresses } from './weights/hub.js';
 import { openSource } from './weights/sources.js';
-import { openStore } from './weights/store.js';
 
-const defaultMaxBytes = 2 ** 32;
-const defaultIdleTimeout = 60_000;
-
-type CheckedLoadOptions = ReturnType<typeof readOptions<typeof loadChecks>>;
 type CheckedOptions = ReturnType<typeof readOptions<typeof createModelChecks>>;
-
-/** A load under way: it tells its progress, and stops when its caller's signal says so or its listener throws. */
-class Load {
-  readonly #stop = new AbortController();
-  #failure: WimmError | undefined;
-
-  constructor(readonly options: CheckedLoadOptions) {}
-
-  readonly report = (stage: Progress['stage'], loaded: number, total: number, file: string): void => {
-    if (this.#stop.signal.aborted) return;
-    try {
-      this.options.onProgress?.({ stage, loaded, total, file });
-    } catch (cause) {
-      this.#failure = invalidArgument('onProgress threw', cause);
-      this.#stop.abort();
-    }
-  };
-
-  get stopped(): boolean {
-    return this.#stop.signal.aborted;
-  }
-
-  async context(): Promise<LoadContext> {
-    const {
-      cache = settings.cache,
-      fetch,
-      maxBytes = defaultMaxBytes,
-      idleTimeout = defaultIdleTimeout,
-    } = this.options;
-    return {
-      store: await openStore(cache),
-      fetch,
-      signal: this.#stop.signal,
-      maxBytes,
-      idleTimeout,
-      onProgress: (...progress) => this.report('download', ...progress),
-    };
-  }
-
-  /** What `work` gives. A load that was stopped fails with the reason of that. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    const { signal } = this.options;
-    throwIfAborted(signal);
-    const stop = () => this.#stop.abort(signal?.reason);
-    signal?.addEventListener('abort', stop, { once: true });
-    try {
-      return await work();
-    } catch (error) {
-      throw this.#failure ?? (signal?.aborted ? abortError(signal) : error);
-    } finally {
-      signal?.removeEventListener('abort', stop);
-    }
-  }
-
-  /** Runs `use` on the opened file, once its digest is what the caller expects. */
-  async use<T>(weights: OpenWeights, use: (file: WeightsFile) => Promise<T>): Promise<T> {
-    const { integrity } = this.options;
-    try {
-      if (integrity) await verifyDigest(weights.file, integrity, weights.name);
-      const result = await use(weights.file);
-      await weights.release();
-      return result;
-    } catch (error) {
-      await weights.release(error);
-      throw error;
-    }
-  }
-}
 
 async function openWeights(
   model: ResolvedModel,
@@ -148,27 +74,15 @@ export async function createModel(name: string, options: CreateModelOptions = {}
     const compiling = compile(chosen.threads, load);
     compiling.catch(() => {}); // its failure is seen below, unless the download's comes first
     const weights = await openWeights(resolved, chosen, load);
-    const engine = await compiling;
-    const create = (file?: WeightsFile) =>
-      engine.createModel({ ...spec, weights: file }, (loaded, total) => {
+    const create = async (file?: WeightsFile) => {
+      const engine = await compiling;
+      const facts = await engine.createModel({ ...spec, weights: file }, (loaded, total) => {
         load.report('load', loaded, total, weights?.name ?? '');
         return !load.stopped;
       });
-    const facts = weights ? await load.use(weights, create) : await create();
-    const { arch, tag, cfg } = resolved;
-    return new Model({ ...spec, name: tag ? `${arch}.${tag}` : arch, pretrainedCfg: cfg }, engine, facts);
-  });
-}
-
-/** The tensors of a weights file by name. */
-export async function loadStateDict(
-  source: WeightsSource,
-  options: LoadOptions = {},
-): Promise<Map<string, StateTensor>> {
-  const load = new Load(readOptions('loadStateDict', options, loadChecks));
-  return load.run(async () => {
-    const weights = await openSource(source, await load.context());
-    const engine = await loadEngine(1);
-    return load.use(weights, (file) => engine.loadStateDict(file));
+      const { arch, tag, cfg } = resolved;
+      return new Model({ ...spec, name: tag ? `${arch}.${tag}` : arch, pretrainedCfg: cfg }, engine, facts);
+    };
+    return weights ? load.use(weights, create) : create();
   });
 }

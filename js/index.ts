@@ -14,8 +14,9 @@ export {
   type PretrainedCfg,
 } from './catalogue/index.js';
 export { configure } from './config.js';
-export { createModel, loadStateDict } from './create_model.js';
+export { createModel } from './create_model.js';
 export { capabilities } from './engine/load.js';
 export { WimmError, type ErrorCode } from './errors.js';
+export { loadStateDict } from './load_state_dict.js';
 export type { Model } from './model.js';
 export type * from './types.js';

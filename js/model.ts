@@ -28,9 +28,12 @@ export interface ModelSetup {
   imgSize: [number, number] | undefined;
 }
 
+let warned = false;
+
 /** Frees models that nobody disposed of. */
 const forgotten = new FinalizationRegistry<() => void>((free) => {
-  console.warn('wimm: a model was not disposed of; call model.dispose() to free its memory in time');
+  if (!warned) console.warn('wimm: a model was not disposed of; call model.dispose() to free its memory in time');
+  warned = true;
   free();
 });
 

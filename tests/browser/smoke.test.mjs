@@ -20,6 +20,7 @@ const types = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'a
 
 const page = `<!doctype html><title>wimm</title><script type="module">
   import { capabilities, createModel, listModels } from '/wimm/index.js';
+  const show = (result) => document.body.append(Object.assign(document.createElement('pre'), { textContent: JSON.stringify(result) }));
   const steps = [];
   try {
     const { variant } = await capabilities();
@@ -37,9 +38,9 @@ const page = `<!doctype html><title>wimm</title><script type="module">
     const backend = model.backend;
     model.dispose();
     const cached = (await (await caches.open('wimm-1')).keys()).length;
-    globalThis.result = { variant, backend, results, error, steps, cached, listed: listModels('resnet18').length };
+    show({ variant, backend, results, error, steps, cached, listed: listModels('resnet18').length });
   } catch (error) {
-    globalThis.result = { failed: String(error) + error.stack };
+    show({ failed: String(error) + error.stack });
   }
 </script>`;
 
@@ -88,8 +89,7 @@ for (const isolated of [false, true]) {
     if (!browser) return context.skip(`there is no ${executablePath}`);
     const tab = await browser.newPage();
     await tab.goto(await site(content, isolated));
-    await tab.waitForFunction('globalThis.result', undefined, { timeout: 60_000 });
-    const result = await tab.evaluate('globalThis.result');
+    const result = JSON.parse(await tab.textContent('pre', { timeout: 60_000 }));
     assert.equal(result.failed, undefined);
     assert.equal(result.backend.simd, 'relaxed-simd');
     assert.equal(result.backend.threads > 1, isolated && result.variant.endsWith('threads'));

@@ -1,0 +1,84 @@
+// A load under way: its progress, and what stops it.
+
+import { abortError, throwIfAborted } from './abort.js';
+import { settings } from './config.js';
+import type { WeightsFile } from './engine/engine.js';
+import type { WimmError } from './errors.js';
+import { invalidArgument, type loadChecks, type readOptions } from './options.js';
+import type { Progress } from './types.js';
+import { verifyDigest } from './weights/digest.js';
+import type { LoadContext, OpenWeights } from './weights/download.js';
+import { openStore } from './weights/store.js';
+
+const defaultMaxBytes = 2 ** 32;
+const defaultIdleTimeout = 60_000;
+
+type LoadOptions = ReturnType<typeof readOptions<typeof loadChecks>>;
+
+/** Tells its progress, and stops when its caller's signal says so or its listener throws. */
+export class Load {
+  readonly #stop = new AbortController();
+  #failure: WimmError | undefined;
+
+  constructor(readonly options: LoadOptions) {}
+
+  readonly report = (stage: Progress['stage'], loaded: number, total: number, file: string): void => {
+    if (this.#stop.signal.aborted) return;
+    try {
+      this.options.onProgress?.({ stage, loaded, total, file });
+    } catch (cause) {
+      this.#failure = invalidArgument('onProgress threw', cause);
+      this.#stop.abort();
+    }
+  };
+
+  get stopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  async context(): Promise<LoadContext> {
+    const {
+      cache = settings.cache,
+      fetch,
+      maxBytes = defaultMaxBytes,
+      idleTimeout = defaultIdleTimeout,
+    } = this.options;
+    return {
+      store: await openStore(cache),
+      fetch,
+      signal: this.#stop.signal,
+      maxBytes,
+      idleTimeout,
+      onProgress: (...progress) => this.report('download', ...progress),
+    };
+  }
+
+  /** What `work` gives. A load that was stopped fails with the reason of that. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    const { signal } = this.options;
+    throwIfAborted(signal);
+    const stop = () => this.#stop.abort(signal?.reason);
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#failure ?? (signal?.aborted ? abortError(signal) : error);
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Runs `use` on the opened file, once its digest is what the caller expects. */
+  async use<T>(weights: OpenWeights, use: (file: WeightsFile) => Promise<T>): Promise<T> {
+    const { integrity } = this.options;
+    try {
+      if (integrity) await verifyDigest(weights.file, integrity, weights.name);
+      const result = await use(weights.file);
+      await weights.release();
+      return result;
+    } catch (error) {
+      await weights.release(error);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,19 @@
+// loadStateDict: the tensors of a weights file.
+
+import { loadEngine } from './engine/load.js';
+import { Load } from './load.js';
+import { loadChecks, readOptions } from './options.js';
+import type { LoadOptions, StateTensor, WeightsSource } from './types.js';
+import { openSource } from './weights/sources.js';
+
+/** The tensors of a weights file by name. */
+export async function loadStateDict(
+  source: WeightsSource,
+  options: LoadOptions = {},
+): Promise<Map<string, StateTensor>> {
+  const load = new Load(readOptions('loadStateDict', options, loadChecks));
+  return load.run(async () => {
+    const weights = await openSource(source, await load.context());
+    return load.use(weights, async (file) => (await loadEngine(1)).loadStateDict(file));
+  });
+}
