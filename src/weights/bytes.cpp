@@ -78,9 +78,12 @@ std::string ByteStream::text(uint64_t length) {
   return text;
 }
 
-std::string ByteStream::line() {
+std::string ByteStream::line(size_t limit) {
   std::string line;
-  for (char c = static_cast<char>(u8()); c != '\n'; c = static_cast<char>(u8())) line.push_back(c);
+  for (char c = static_cast<char>(u8()); c != '\n'; c = static_cast<char>(u8())) {
+    if (line.size() == limit) throw Error(ErrorCode::format_corrupt, "a line is too long").at_offset(position_);
+    line.push_back(c);
+  }
   return line;
 }
 

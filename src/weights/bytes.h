@@ -35,8 +35,9 @@ class ByteStream {
   uint64_t u64() { return little_endian(8); }
   // The next `length` bytes; memory is taken only once they are known to lie inside the stream.
   std::string text(uint64_t length);
-  // The bytes up to the next '\n', which is consumed and left out.
-  std::string line();
+  // The bytes up to the next '\n', which is consumed and left out; throws format_corrupt where there are more than
+  // `limit`.
+  std::string line(size_t limit);
   void skip(uint64_t length);
 
  private:

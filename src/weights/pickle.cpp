@@ -17,8 +17,10 @@ namespace {
 using Role = Global::Role;
 
 constexpr uint8_t kHighestProtocol = 5;
-// Opcodes that a tensor takes in a checkpoint, generously (torch.save needs 41 for a convolution's weight).
-constexpr uint64_t kOpcodesPerTensor = 128;
+// What a tensor takes in a checkpoint, generously: torch.save needs 41 opcodes for a convolution's weight.
+constexpr uint64_t kStepsPerTensor = 128;
+// Of a global's names and of numbers as text.
+constexpr size_t kMaxLineBytes = 1024;
 
 Error corrupt(const std::string& message) { return Error(ErrorCode::format_corrupt, "pickle: " + message); }
 
@@ -27,12 +29,8 @@ class Machine {
   Machine(ByteStream& stream, const ReadLimits& limits) : stream_(stream), limits_(limits), begin_(stream.position()) {}
 
   Object run() {
-    for (uint64_t count = 0;; ++count) {
-      if (count > limits_.tensors * kOpcodesPerTensor || stream_.position() - begin_ > limits_.header_bytes) {
-        throw Error(ErrorCode::limit_exceeded, "pickle: it is too long").at_offset(stream_.position());
-      }
-      const uint8_t opcode = stream_.u8();
-      if (opcode == STOP) break;
+    for (uint8_t opcode = stream_.u8(); opcode != STOP; opcode = stream_.u8()) {
+      spend(1);
       execute(opcode);
     }
     object_.root = pop();
@@ -44,6 +42,15 @@ class Machine {
   void execute(uint8_t opcode);
   void execute_text_opcode(uint8_t opcode);
   void execute_container_opcode(uint8_t opcode);
+
+  // Bounds the work, and with it the memory: a step is an opcode, or an item that one copies.
+  void spend(uint64_t steps) {
+    steps_ += steps;
+    if (steps_ > limits_.tensors * kStepsPerTensor || stream_.position() - begin_ > limits_.header_bytes) too_long();
+  }
+  [[noreturn]] void too_long() const {
+    throw Error(ErrorCode::limit_exceeded, "pickle: it is too long").at_offset(stream_.position());
+  }
 
   Ref add(Value value) {
     object_.values.push_back(std::move(value));
@@ -84,10 +91,16 @@ class Machine {
     return static_cast<uint64_t>(value);
   }
 
-  std::string utf8(std::string text) const {
-    if (!is_utf8(text)) throw corrupt("a string is not UTF-8").at_offset(stream_.position() - text.size());
+  std::string bytes(uint64_t length) {
+    if (length > limits_.header_bytes && length <= stream_.remaining()) too_long();
+    return stream_.text(length);
+  }
+  std::string utf8(uint64_t length) {
+    std::string text = bytes(length);
+    if (!is_utf8(text)) throw corrupt("a string is not UTF-8").at_offset(stream_.position() - length);
     return text;
   }
+  std::string line() { return stream_.line(kMaxLineBytes); }
   int64_t parse_decimal(std::string_view text) const;
   Value parse_long(const std::string& bytes) const;
   Value parse_text_integer(std::string text) const;
@@ -111,6 +124,7 @@ class Machine {
   const ReadLimits& limits_;
   uint64_t begin_;
   Object object_;
+  uint64_t steps_ = 0;
   std::vector<Ref> stack_;
   std::vector<size_t> marks_;  // sizes of the stack
   std::unordered_map<uint64_t, Ref> memo_;
@@ -139,18 +153,18 @@ void Machine::execute(uint8_t opcode) {
     case BININT: return push(int64_t{static_cast<int32_t>(stream_.u32())});
     case BININT1: return push(int64_t{stream_.u8()});
     case BININT2: return push(int64_t{stream_.u16()});
-    case LONG1: return push(parse_long(stream_.text(stream_.u8())));
+    case LONG1: return push(parse_long(bytes(stream_.u8())));
     case LONG4: {
       const uint32_t length = stream_.u32();
       if (length > INT32_MAX) throw corrupt("an integer has a negative length");
-      return push(parse_long(stream_.text(length)));
+      return push(parse_long(bytes(length)));
     }
     case BINFLOAT: return push(big_endian_double());
     case SHORT_BINSTRING:
-    case SHORT_BINUNICODE: return push(utf8(stream_.text(stream_.u8())));
+    case SHORT_BINUNICODE: return push(utf8(stream_.u8()));
     case BINSTRING:
-    case BINUNICODE: return push(utf8(stream_.text(stream_.u32())));
-    case BINUNICODE8: return push(utf8(stream_.text(stream_.u64())));
+    case BINUNICODE: return push(utf8(stream_.u32()));
+    case BINUNICODE8: return push(utf8(stream_.u64()));
     case SHORT_BINBYTES: stream_.skip(stream_.u8()); return push(Opaque{});
     case BINBYTES: stream_.skip(stream_.u32()); return push(Opaque{});
     case BINBYTES8:
@@ -231,18 +245,18 @@ void Machine::execute_container_opcode(uint8_t opcode) {
 void Machine::execute_text_opcode(uint8_t opcode) {
   switch (opcode) {
     case GLOBAL: {
-      const std::string module = stream_.line();
-      return push_global(module, stream_.line());
+      const std::string module = line();
+      return push_global(module, line());
     }
     case INT: {
-      const std::string text = stream_.line();
+      const std::string text = line();
       if (text == "00" || text == "01") return push(text == "01");
       return push(parse_text_integer(text));
     }
-    case LONG: return push(parse_text_integer(stream_.line()));
-    case FLOAT: stream_.line(); return push(Opaque{});
-    case PUT: return memoize(static_cast<uint64_t>(parse_decimal(stream_.line())));
-    case GET: return recall(static_cast<uint64_t>(parse_decimal(stream_.line())));
+    case LONG: return push(parse_text_integer(line()));
+    case FLOAT: line(); return push(Opaque{});
+    case PUT: return memoize(static_cast<uint64_t>(parse_decimal(line())));
+    case GET: return recall(static_cast<uint64_t>(parse_decimal(line())));
     default:
       throw Error(ErrorCode::format_unsupported, "pickle: opcode " + std::to_string(opcode) + " is not supported")
           .at_offset(stream_.position() - 1);
@@ -287,7 +301,7 @@ void Machine::push_global(const std::string& module, const std::string& name) {
 
 // The persistent id of a storage: ('storage', type, key, location, size), to which the legacy format adds a view.
 void Machine::push_storage() {
-  const Tuple id = expect<Tuple>(pop(), "the persistent id of a storage");
+  const Tuple& id = expect<Tuple>(pop(), "the persistent id of a storage");
   if (id.items.size() < 5 || id.items.size() > 6 || expect<std::string>(id.items[0], "'storage'") != "storage") {
     throw corrupt("a persistent id is not that of a storage");
   }
@@ -310,7 +324,7 @@ void Machine::push_storage() {
 }
 
 void Machine::reduce() {
-  const Tuple arguments = expect<Tuple>(pop(), "a tuple of arguments");
+  const Tuple& arguments = expect<Tuple>(pop(), "a tuple of arguments");
   const Ref callable = pop();
   const Global* global = object_.get<Global>(callable);
   if (global == nullptr || global->role == Role::storage_type) {
@@ -361,7 +375,10 @@ Dict Machine::ordered_dict(const Tuple& arguments) {
   Dict dict;
   if (arguments.items.empty()) return dict;
   if (arguments.items.size() != 1) throw corrupt("OrderedDict takes at most one argument");
-  for (const Ref item : expect<List>(arguments.items[0], "a list of pairs").items) {
+  const std::vector<Ref>& pairs = expect<List>(arguments.items[0], "a list of pairs").items;
+  spend(pairs.size());
+  dict.items.reserve(pairs.size());
+  for (const Ref item : pairs) {
     const std::vector<Ref>& pair = expect<List>(item, "a pair").items;
     if (pair.size() != 2) throw corrupt("an item of an OrderedDict is not a pair");
     dict.items.emplace_back(pair[0], pair[1]);

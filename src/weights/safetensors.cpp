@@ -197,12 +197,14 @@ void check_layout(const std::vector<Entry>& entries, uint64_t data_bytes, const 
 
 class Safetensors final : public StateDict {
  public:
-  Safetensors(std::shared_ptr<const ByteSource> source, uint64_t data_begin, std::vector<Entry> entries)
+  Safetensors(std::shared_ptr<const ByteSource> source, uint64_t data_begin, std::vector<Entry> entries,
+              const ReadLimits& limits)
       : source_(std::move(source)) {
     for (Entry& entry : entries) {
       tensors_.push_back(std::move(entry.info));
       offsets_.push_back(data_begin + entry.begin);
     }
+    check_limits(tensors_, limits);
     strip_wrapper_prefixes(tensors_);
   }
 
@@ -233,9 +235,7 @@ std::unique_ptr<StateDict> open_safetensors(std::shared_ptr<const ByteSource> so
   }
   std::vector<Entry> entries = parse_header(stream.text(header_bytes), limits);
   check_layout(entries, stream.remaining(), limits);
-  auto file = std::make_unique<Safetensors>(source, stream.position(), std::move(entries));
-  check_limits(file->tensors(), limits);
-  return file;
+  return std::make_unique<Safetensors>(source, stream.position(), std::move(entries), limits);
 }
 
 }  // namespace wimm

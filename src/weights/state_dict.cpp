@@ -1,6 +1,5 @@
 // Telling the formats apart by content, and the rules that they share: limits and the prefixes of wrappers.
 #include <algorithm>
-#include <array>
 
 #include "weights/bytes.h"
 #include "weights/formats.h"
@@ -120,16 +119,13 @@ void check_limits(const std::vector<TensorInfo>& tensors, const ReadLimits& limi
 }
 
 void strip_wrapper_prefixes(std::vector<TensorInfo>& tensors) {
-  constexpr std::array<std::string_view, 3> kPrefixes = {"module.", "_orig_mod.", "model."};
-  if (tensors.empty()) return;
-  const auto shared = [&](std::string_view prefix) {
-    return std::ranges::all_of(tensors, [&](const TensorInfo& tensor) {
+  // torch.compile and DataParallel wrap each other in either order.
+  for (const std::string_view prefix : {"_orig_mod.", "module.", "_orig_mod.", "model."}) {
+    const bool shared = std::ranges::all_of(tensors, [&](const TensorInfo& tensor) {
       return tensor.name.size() > prefix.size() && tensor.name.starts_with(prefix);
     });
-  };
-  for (auto prefix = std::ranges::find_if(kPrefixes, shared); prefix != kPrefixes.end();
-       prefix = std::ranges::find_if(kPrefixes, shared)) {
-    for (TensorInfo& tensor : tensors) tensor.name.erase(0, prefix->size());
+    if (!shared) continue;
+    for (TensorInfo& tensor : tensors) tensor.name.erase(0, prefix.size());
   }
 }
 

@@ -123,7 +123,7 @@ void survive(std::span<const std::byte> bytes) {
 TEST_CASE("hostile files give their errors and unusual ones load exactly, in little memory") {
   const long before = peak_memory_kib();
   for (const Expectation& expectation : read_manifest(WIMM_FAULTS_DIR)) check(expectation);
-  CHECK(peak_memory_kib() - before < 256 << 10);
+  CHECK(peak_memory_kib() - before < 512 << 10);  // the address sanitizer alone holds back 256 MiB of freed memory
 }
 
 TEST_CASE("files of the real torch and safetensors load exactly") {

@@ -69,6 +69,7 @@ def corrupt():
     yield 'P11', 'pop_through_a_mark', b'}(' + text('a') + b'000'
     yield 'P11', 'mark_left', b'(' + state_dict()
     yield 'P11', 'value_left', NONE + state_dict()
+    yield 'P13', 'line_of_1_mib', with_value(b'c' + b'x' * 2**20)
     yield 'P13', 'negative_length', with_value(b'\x8b' + struct.pack('<i', -1))
     yield 'P13', 'numel_of_2040_bits', with_storage(numel=b'\x8a\xff' + b'\x7f' * 255)
     yield 'P14', 'name_not_utf8', dict_of({'fc.weight': weight(), text(b'fc.\xff'): bias()})
@@ -108,6 +109,9 @@ def others():
     yield 'P08', 'state_dict_nested_20000_deep', nested_state_dict(20_000), [MISMATCH]
     laughs = list_of() + b'q\0' + b''.join(b'0](' + bytes([ord('h'), i]) * 10 + b'eq' + bytes([i + 1]) for i in range(40))
     yield 'P09', 'billion_laughs', laughs, [MISMATCH]
+    pairs = list_of(*[list_of(text('a'), NONE)] * 1000) + b'q\0'
+    copies = pairs + b'0' + (global_of('collections', 'OrderedDict') + b'h\0\x85R0') * 20_000
+    yield 'P09', 'copies_of_a_list', copies + state_dict(), [LIMIT]
     yield 'P09', 'dict_in_itself', b'}q\0(' + text('state_dict') + b'h\0' + text('model') + b'h\0u', [MISMATCH]
     yield 'P12', 'cut_in_a_string', with_value(text('x' * 100))[:-60], [TRUNCATED, CORRUPT]
     yield 'P13', 'string_of_2_32', with_value(b'X\xff\xff\xff\xff'), [TRUNCATED]

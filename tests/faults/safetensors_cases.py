@@ -85,6 +85,7 @@ def hostile():
     yield 'S22', 'metadata_text', encode(header(__metadata__='a')), [CORRUPT]
     yield 'S23', 'rank_10000', encode({'x': entry('F32', [1] * 10_000, 0, 4)}, DATA[:4]), [LIMIT]
     yield 'S26', 'name_of_1_mib', encode({'x' * 2**20: entry('F32', [1], 0, 4)}, DATA[:4]), [LIMIT]
+    yield 'S26', 'name_of_prefixes', encode({'module.' * 2**17: entry('F32', [1], 0, 4)}, DATA[:4]), [LIMIT]
     yield 'S27', 'sharded_index', text({'metadata': {}, 'weight_map': {'fc.bias': 'model-00001.safetensors'}}), [UNSUPPORTED]
 
 
