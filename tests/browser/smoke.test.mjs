@@ -40,20 +40,25 @@ const page = `<!doctype html><title>wimm</title><script type="module">
     const cached = (await (await caches.open('wimm-1')).keys()).length;
     show({ variant, backend, results, error, steps, cached, listed: listModels('resnet18').length });
   } catch (error) {
-    show({ failed: String(error) + error.stack });
+    show({ code: error.code, failed: String(error) + error.stack });
   }
 </script>`;
 
-/** A static server of the package, a page, an image and weights; `isolated` with the headers that threads need. */
-async function site(content, isolated) {
+/**
+ * A static server of the package, a page, an image and weights; `isolated` with the headers that threads need. Its policy
+ * has no 'unsafe-eval': the package evaluates no strings.
+ */
+async function site(
+  content,
+  { isolated = false, policy = "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'" } = {},
+) {
   return serve(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
     if (isolated) {
       response.setHeader('cross-origin-opener-policy', 'same-origin');
       response.setHeader('cross-origin-embedder-policy', 'require-corp');
     }
-    // Without 'unsafe-eval': the package evaluates no strings.
-    response.setHeader('content-security-policy', "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'");
+    response.setHeader('content-security-policy', policy);
     try {
       const body = content[pathname] ?? (await readFile(join(dist, pathname.replace(/^\/wimm\//, ''))));
       response.setHeader('content-type', types[extname(pathname)] ?? 'text/html');
@@ -88,7 +93,7 @@ for (const isolated of [false, true]) {
   test(`a page that is ${isolated ? '' : 'not '}cross-origin isolated classifies`, async (context) => {
     if (!browser) return context.skip(`there is no ${executablePath}`);
     const tab = await browser.newPage();
-    await tab.goto(await site(content, isolated));
+    await tab.goto(await site(content, { isolated }));
     const result = JSON.parse(await tab.textContent('pre', { timeout: 60_000 }));
     assert.equal(result.failed, undefined);
     assert.equal(result.backend.simd, 'relaxed-simd');
@@ -108,3 +113,14 @@ for (const isolated of [false, true]) {
     return undefined;
   });
 }
+
+test('a policy that forbids WebAssembly is named', async (context) => {
+  if (!browser) return context.skip(`there is no ${executablePath}`);
+  const tab = await browser.newPage();
+  await tab.goto(await site(content, { policy: "script-src 'self' 'unsafe-inline'" }));
+  const { code, failed } = JSON.parse(await tab.textContent('pre', { timeout: 60_000 }));
+  assert.ok(['ERR_CSP', 'ERR_ENV_NO_SIMD'].includes(code), failed);
+  assert.match(failed, /wasm-unsafe-eval/);
+  await tab.close();
+  return undefined;
+});

@@ -1,0 +1,81 @@
+// What the platform lacks is said, and a module that stopped is replaced.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { test } from 'node:test';
+
+import { capabilities, configure, createModel } from 'wimm';
+
+import { importSource } from './import_source.mjs';
+import { images, rejects } from './support.mjs';
+
+/** What `createModel` and `capabilities` say in a process that has first run `setup`. */
+function without(setup, options = {}) {
+  const program = `${setup}
+    const { capabilities, createModel } = await import('wimm');
+    const code = await createModel('resnet10t', ${JSON.stringify(options)}).then(() => 'created', ({ code }) => code);
+    console.log(JSON.stringify({ code, ...(await capabilities()) }));`;
+  return JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' }));
+}
+
+test('without WebAssembly', () => {
+  const { code, variant, reasons } = without('delete globalThis.WebAssembly;');
+  assert.equal(code, 'ERR_ENV_NO_WASM');
+  assert.equal(variant, undefined);
+  assert.match(reasons[0], /no WebAssembly/);
+});
+
+test('without SIMD', () => {
+  const { code, simd } = without('WebAssembly.validate = () => false;');
+  assert.equal(code, 'ERR_ENV_NO_SIMD');
+  assert.equal(simd, false);
+});
+
+test('without shared memory, one thread runs, and more are refused', () => {
+  const setup = `
+    const { validate } = WebAssembly;
+    const threads = Uint8Array.of(5, 4, 1, 3, 1, 1).join();
+    WebAssembly.validate = (bytes) => !new Uint8Array(bytes.buffer ?? bytes).join().includes(threads) && validate(bytes);`;
+  const { code, threads, variant, reasons } = without(setup);
+  assert.equal(code, 'created');
+  assert.equal(threads, false);
+  assert.doesNotMatch(variant, /threads/);
+  assert.match(reasons.at(-1), /threads/);
+  assert.equal(without(setup, { threads: 2 }).code, 'ERR_ENV_NO_THREADS');
+});
+
+test('capabilities say why a faster build is not taken', async () => {
+  const { simd, threads, isolated, relaxedSimd, reasons } = await capabilities();
+  assert.deepEqual({ simd, threads, isolated }, { simd: true, threads: true, isolated: true });
+  assert.equal(reasons.length, relaxedSimd ? 0 : 1);
+});
+
+test('files that are not where they should be are an error, and may be put right', async () => {
+  configure({ wasm: 'file:///nowhere/' });
+  const error = await rejects(createModel('resnet10t', { threads: 1 }), 'ERR_WASM_LOAD', /configure\(\{ wasm \}\)/);
+  assert.match(error.details.url, /^file:\/\/\/nowhere\/wimm-.*\.wasm$/);
+  configure({ wasm: new URL('../../dist/', import.meta.url) });
+  const model = await createModel('resnet10t', { threads: 1 });
+  assert.deepEqual((await model.forward(images(3))).shape, [1, 1000]);
+  model.dispose();
+});
+
+test('a module that stopped refuses every call from then on, and says so to its owner', async () => {
+  const { LocalEngine } = await importSource('engine/local.ts', 'errors.ts');
+  let crashes = 0;
+  const module = {
+    createModel() {
+      throw new WebAssembly.RuntimeError('unreachable');
+    },
+    preprocess: () => ({ value: { data: new Float32Array(3), shape: [3, 1, 1] } }),
+  };
+  const engine = new LocalEngine(module, { variant: 'simd', simd: 'simd', threads: 1 }, () => crashes++);
+  assert.deepEqual((await engine.preprocess()).shape, [1, 3, 1, 1]);
+  const { cause } = await rejects(
+    engine.createModel({}, () => true),
+    'ERR_RUNTIME_CRASHED',
+  );
+  assert.equal(cause.message, 'unreachable');
+  await rejects(engine.preprocess(), 'ERR_RUNTIME_CRASHED');
+  await engine.dispose(1);
+  assert.equal(crashes, 1);
+});
