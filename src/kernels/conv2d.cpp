@@ -91,6 +91,7 @@ ConvWeights read_conv_weights(const Conv2d& op, std::string_view layer, Paramete
 std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer,
                                     ParameterReader& reader) {
   if (op.winograd) return make_winograd(op, channels, layer, reader);
+  if (suits_depthwise(op, channels)) return make_depthwise(op, layer, reader);
   return std::make_unique<ConvKernel>(op, channels, layer, reader);
 }
 

@@ -18,4 +18,8 @@ ConvWeights read_conv_weights(const Conv2d& op, std::string_view layer, Paramete
 std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, std::string_view layer,
                                       ParameterReader& reader);
 
+// Depthwise, for kernels larger than XNNPACK has a good way for.
+bool suits_depthwise(const Conv2d& op, int64_t channels);
+std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, std::string_view layer, ParameterReader& reader);
+
 }  // namespace wimm

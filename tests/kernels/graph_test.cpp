@@ -107,17 +107,26 @@ TEST_CASE("Winograd's algorithm stays within 1e-5 of the output's range, at ever
 }
 
 TEST_CASE("depthwise convolutions match a double-precision loop") {
-  for (int64_t kernel : {3, 5, 7, 9})
+  const auto check = [](int64_t kernel, int64_t channels, int64_t stride, int64_t dilation, const Padding& padding) {
+    INFO("kernel ", kernel, ", channels ", channels, ", stride ", stride, ", dilation ", dilation, ", same ",
+         padding.same);
+    CHECK(error_of({2, channels, 17, 13}, [&](Scope s, NodeId x) {
+            return s.batch_norm("bn", s.conv2d("conv", x,
+                                               {.out_channels = channels,
+                                                .kernel = kernel,
+                                                .stride = stride,
+                                                .dilation = dilation,
+                                                .groups = channels,
+                                                .padding = padding}));
+          }) < tolerance);
+  };
+  for (int64_t kernel : {3, 5, 7, 9, 11})
     for (int64_t channels : {1, 3, 8, 33})
-      for (int64_t stride : {1, 2})
-        CHECK(error_of({1, channels, 17, 13}, [&](Scope s, NodeId x) {
-                return s.conv2d("conv", x,
-                                {.out_channels = channels,
-                                 .kernel = kernel,
-                                 .stride = stride,
-                                 .groups = channels,
-                                 .padding = nn::same_size_padding(kernel, stride)});
-              }) < tolerance);
+      for (int64_t stride : {1, 2}) {
+        check(kernel, channels, stride, 1, nn::same_size_padding(kernel, stride));
+        check(kernel, channels, stride, 1, nn::tf_same);
+      }
+  check(7, 20, 1, 2, nn::same_size_padding(7, 1, 2));
 }
 
 TEST_CASE("any number of input channels is convolved") {
