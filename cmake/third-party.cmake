@@ -1,6 +1,6 @@
 # Targets for the third-party code that scripts/setup.mjs obtained: WIMM_LIBRARIES holds this variant's static libraries,
 # WIMM_TOOLS the prefix with flatc and the header-only libraries.
-foreach(name xnnpack zip)
+foreach(name xnnpack zlib)
   add_library(wimm_${name} STATIC IMPORTED)
   set_target_properties(wimm_${name} PROPERTIES IMPORTED_LOCATION ${WIMM_LIBRARIES}/libwimm_${name}.a)
   target_include_directories(wimm_${name} INTERFACE ${WIMM_LIBRARIES}/include)
