@@ -22,7 +22,7 @@ struct ModelOptions {
   std::optional<std::string> global_pool;  // "avg", "max", "avgmax", "catavgmax", "" (none); else the model's own
   std::optional<std::array<int64_t, 2>> img_size;  // {height, width}, for models of fixed size
   bool features_only = false;
-  std::vector<int64_t> out_indices;  // levels of feature_info, negative from the end; empty: all
+  std::vector<int64_t> out_indices;  // levels of feature_info, negative from the end; empty: those that timm gives
 
   const StateDict* weights = nullptr;  // null: random weights from `seed`
   bool pretrained = false;             // the weights are those that timm offers (fbnetc_100's have their own epsilon)

@@ -54,6 +54,7 @@ struct Network {
   NodeId pre_logits = no_id;  // forward_head with pre_logits: [N, C], or the unpooled map
   NodeId logits = no_id;      // [N, num_classes]; pre_logits where there is no classifier
   std::vector<FeatureInfo> feature_info;
+  std::vector<int64_t> out_indices;  // the levels of feature_info that a caller gets who names none; empty: all
   int64_t num_features = 0;
   std::vector<std::string> classifier;  // module names of the classifier: "fc"
   // Modules that released checkpoints may have beside the model's own, for training alone: "AuxLogits".

@@ -29,8 +29,9 @@ enum class Activation : uint8_t {
 
 using Size2d = std::array<int64_t, 2>;  // {height, width}
 
-// Zeros (or reflections) around an image. `same`: TensorFlow's padding, computed from the input's size at run time; for
-// convolutions only where the kernel is 1 or no smaller than the stride (XNNPACK's rule).
+// Zeros (or reflections) around an image; a negative number takes rows or columns away (not for convolutions). `same`:
+// TensorFlow's padding, computed from the input's size at run time; for convolutions only where the kernel is 1 or no
+// smaller than the stride (XNNPACK's rule).
 struct Padding {
   bool same = false;
   int64_t top = 0, left = 0, bottom = 0, right = 0;
@@ -128,6 +129,11 @@ struct Pad {
   enum class Mode : uint8_t { zeros, reflect } mode;
 };
 
+// Nearest neighbours: each pixel becomes factor × factor of them.
+struct Upsample {
+  int64_t factor;
+};
+
 // Efficient channel attention: a 1-D convolution along the channels of a pooled value, zero padded; weight [1, 1,
 // kernel].
 struct ChannelConv {
@@ -159,6 +165,6 @@ struct Flatten {};
 
 using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, EvoNormS0, Binary, MaxPool,
                         AvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens, ToImage, Attention,
-                        AttentionPool, MixExperts, Flatten>;
+                        AttentionPool, MixExperts, Flatten, Upsample>;
 
 }  // namespace wimm

@@ -58,6 +58,17 @@ Shape with_channels(Shape shape, int64_t channels) {
   return shape;
 }
 
+bool is_pixel(const Shape& shape) { return shape.size() == 4 && shape[1] * shape[2] == 1; }
+
+// Values that meet must have the same height and width.
+void check_same_size(const Node& node, std::span<const Shape> inputs) {
+  for (const Shape& shape : inputs)
+    if (shape.size() != inputs[0].size() || !std::equal(shape.begin(), shape.end() - 1, inputs[0].begin()))
+      throw Error(ErrorCode::input_shape, "the image's size does not suit: in " + node.name + ", " +
+                                              to_string(inputs[0]) + " meets " + to_string(shape) +
+                                              "; use a height and a width that are multiples of 32");
+}
+
 }  // namespace
 
 Padding resolve_padding(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding,
@@ -102,6 +113,18 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
                        return Shape{in[0], in[1] + op.padding.top + op.padding.bottom,
                                     in[2] + op.padding.left + op.padding.right, in[3]};
                      },
+                     [&](const Upsample& op) {
+                       const Shape& in = image(inputs[0], node);
+                       return Shape{in[0], in[1] * op.factor, in[2] * op.factor, in[3]};
+                     },
+                     [&](const Binary&) {
+                       if (inputs[1].size() == inputs[0].size() && !is_pixel(inputs[1])) check_same_size(node, inputs);
+                       return inputs[0];
+                     },
+                     [&](const Concat&) {
+                       check_same_size(node, inputs);
+                       return with_channels(inputs[0], node.channels);
+                     },
                      [&](const ToTokens&) {
                        const Shape& in = image(inputs[0], node);
                        return Shape{in[0], in[1] * in[2], in[3]};
@@ -137,7 +160,7 @@ std::string_view kind_of(const Op& op) {
   static constexpr std::string_view names[] = {
       "input",     "affine",   "conv2d",    "linear",         "activate",    "group_norm", "layer_norm", "evo_norm_s0",
       "binary",    "max_pool", "avg_pool",  "global_pool",    "concat",      "slice",      "pad",        "channel_conv",
-      "to_tokens", "to_image", "attention", "attention_pool", "mix_experts", "flatten"};
+      "to_tokens", "to_image", "attention", "attention_pool", "mix_experts", "flatten",    "upsample"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

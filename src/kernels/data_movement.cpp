@@ -1,4 +1,4 @@
-// Concatenation, slices, padding, flattening.
+// Concatenation, slices, upsampling, padding, flattening.
 #include <algorithm>
 #include <cstring>
 
@@ -62,6 +62,30 @@ class SliceKernel final : public Kernel {
  private:
   Slice op_;
   int64_t channels_ = 0, rows_ = 0;
+};
+
+class UpsampleKernel final : public Kernel {
+ public:
+  explicit UpsampleKernel(int64_t factor) : factor_(factor) {}
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    in_ = inputs[0];
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const int64_t width = in_[2], channels = in_[3], row_floats = width * factor_ * channels;
+    pool.parallel_for(in_[0] * in_[1], 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const float* line = inputs[0] + row * width * channels;
+        float* out = output + row * factor_ * row_floats;
+        for (int64_t x = 0; x < width * factor_; ++x) copy(line + x / factor_ * channels, channels, out + x * channels);
+        for (int64_t y = 1; y < factor_; ++y) copy(out, row_floats, out + y * row_floats);
+      }
+    });
+  }
+
+ private:
+  int64_t factor_;
+  Shape in_;
 };
 
 class PadKernel final : public Kernel {
@@ -155,6 +179,7 @@ class ChannelConvKernel final : public Kernel {
 
 std::unique_ptr<Kernel> make_kernel(const Concat&) { return std::make_unique<ConcatKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const Slice& op) { return std::make_unique<SliceKernel>(op); }
+std::unique_ptr<Kernel> make_kernel(const Upsample& op) { return std::make_unique<UpsampleKernel>(op.factor); }
 std::unique_ptr<Kernel> make_kernel(const Pad& op) { return std::make_unique<PadKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const Flatten&) { return std::make_unique<FlattenKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader) {

@@ -57,6 +57,7 @@ std::unique_ptr<Kernel> make_kernel(const AvgPool& op);
 std::unique_ptr<Kernel> make_kernel(const GlobalPool& op);
 std::unique_ptr<Kernel> make_kernel(const Concat& op);
 std::unique_ptr<Kernel> make_kernel(const Slice& op);
+std::unique_ptr<Kernel> make_kernel(const Upsample& op);
 std::unique_ptr<Kernel> make_kernel(const Pad& op);
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Attention& op);

@@ -139,11 +139,7 @@ Network build(const Spec& spec, const BuildOptions& options) {
   network.feature_info.push_back({x, root.channels(x), reduction, root["blocks"][index - 1].path()});
   if (spec.preact) x = root.activate("act", x, Activation::relu);
 
-  network.features = x;
-  network.num_features = root.channels(x);
-  const Scope head = root["head"];
-  x = nn::select_pool(head, x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, head, "fc", x, options.num_classes);
+  nn::classifier_head(network, root["head"], x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
 

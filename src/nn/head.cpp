@@ -17,6 +17,12 @@ PoolKind pool_kind(std::string_view pool) {
               "global pool must be 'avg', 'max', 'avgmax', 'catavgmax' or '', got " + quote(pool));
 }
 
+template <class Layer>
+void mark_classifier(Graph& graph, const Layer& layer) {
+  graph.parameters[layer.weight].classifier = true;
+  graph.parameters[layer.bias].classifier = true;
+}
+
 }  // namespace
 
 NodeId select_pool(const Scope& scope, NodeId x, std::string_view pool, int64_t num_classes, bool keep_dims) {
@@ -32,15 +38,29 @@ void linear_classifier(Network& network, const Scope& scope, std::string_view na
   network.pre_logits = network.logits = x;
   if (num_classes == 0) return;
   network.logits = scope.linear(name, x, num_classes);
-  const auto& linear = std::get<Linear>(network.graph.nodes[network.logits].op);
-  network.graph.parameters[linear.weight].classifier = true;
-  network.graph.parameters[linear.bias].classifier = true;
+  mark_classifier(network.graph, std::get<Linear>(network.graph.nodes[network.logits].op));
 }
 
 void classifier_head(Network& network, const Scope& head, NodeId x, std::string_view pool, int64_t num_classes) {
   network.features = x;
   network.num_features = head.channels(x);
   linear_classifier(network, head, "fc", select_pool(head, x, pool, num_classes), num_classes);
+}
+
+void conv_classifier_head(Network& network, const Scope& scope, std::string_view name, NodeId x, std::string_view pool,
+                          int64_t num_classes) {
+  network.features = x;
+  network.num_features = scope.channels(x);
+  network.classifier = {scope[name].path()};
+  const auto flatten = [&](NodeId value) {
+    return pool.empty() ? value : scope["flatten"].node(Flatten{}, {value}, scope.channels(value));
+  };
+  x = pool.empty() ? x : scope.global_pool("global_pool", x, pool_kind(pool), true);
+  network.pre_logits = network.logits = flatten(x);
+  if (num_classes == 0) return;
+  const NodeId logits = scope.conv2d(name, x, {.out_channels = num_classes, .bias = true});
+  mark_classifier(network.graph, std::get<Conv2d>(network.graph.nodes[logits].op));
+  network.logits = flatten(logits);
 }
 
 }  // namespace wimm::nn

@@ -13,10 +13,15 @@ namespace wimm::nn {
 // Errors: invalid_argument for another name, and for "" where a classifier follows, which takes no maps.
 NodeId select_pool(const Scope& scope, NodeId x, std::string_view pool, int64_t num_classes, bool keep_dims = false);
 
-// The linear classifier `name` on pooled features x (none where num_classes is 0): sets what the network says of it.
+// The classifier `name`, a linear layer on pooled features x (none where num_classes is 0). This and the two below set
+// what the network says of its end.
 void linear_classifier(Network& network, const Scope& scope, std::string_view name, NodeId x, int64_t num_classes);
 
-// timm's ClassifierHead on the features x: pooling, then the classifier "fc". Sets what the network says of them all.
+// timm's ClassifierHead on the features x: pooling, then the classifier "fc".
 void classifier_head(Network& network, const Scope& head, NodeId x, std::string_view pool, int64_t num_classes);
+
+// Pooling of the features x, then the classifier `name`, a 1×1 convolution: with `pool` "" it gives a map of logits.
+void conv_classifier_head(Network& network, const Scope& scope, std::string_view name, NodeId x, std::string_view pool,
+                          int64_t num_classes);
 
 }  // namespace wimm::nn

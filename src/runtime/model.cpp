@@ -32,10 +32,11 @@ void check_options(const ModelOptions& options) {
 
 // The levels of feature_info that `out_indices` name.
 std::vector<FeatureInfo> select_levels(const Network& network, const ModelOptions& options) {
-  if (options.out_indices.empty()) return network.feature_info;
+  const auto& indices = options.out_indices.empty() ? network.out_indices : options.out_indices;
+  if (indices.empty()) return network.feature_info;
   const auto count = static_cast<int64_t>(network.feature_info.size());
   std::vector<FeatureInfo> levels;
-  for (int64_t index : options.out_indices) {
+  for (int64_t index : indices) {
     check_range("out_indices", index, -count, count - 1);
     levels.push_back(network.feature_info[index < 0 ? index + count : index]);
   }

@@ -187,6 +187,20 @@ TEST_CASE("pooling matches PyTorch's rules") {
         tolerance);
 }
 
+TEST_CASE("a window may begin inside the image, and end beyond it") {
+  const Padding shift{.top = -1, .left = -1, .bottom = 1, .right = 1};
+  for (int64_t size : {6, 7})
+    CHECK(error_of({2, 5, size, 9}, [&](Scope s, NodeId x) {
+            return s.avg_pool("pool", x, {.kernel = {1, 1}, .stride = {2, 2}, .padding = shift});
+          }) < tolerance);
+}
+
+TEST_CASE("upsampling repeats pixels") {
+  for (int64_t factor : {2, 4})
+    CHECK(error_of({2, 5, 3, 4}, [&](Scope s, NodeId x) { return s["up"].node(Upsample{factor}, {x}, 5); }) <
+          tolerance);
+}
+
 TEST_CASE("every global pool and the classifier match") {
   for (auto kind : {PoolKind::avg, PoolKind::max, PoolKind::avgmax, PoolKind::catavgmax})
     for (int64_t channels : {3, 16, 37})
@@ -236,6 +250,14 @@ TEST_CASE("an input smaller than a kernel is refused, with the layer's name") {
   } catch (...) {
   }
   FAIL("not refused");
+}
+
+TEST_CASE("an input whose branches end in different sizes is refused, with the layer's name") {
+  const auto build = [](Scope s, NodeId x) {
+    return s["sum"].add(x, s["up"].node(Upsample{2}, {s["half"].avg_pool("pool", x, {{2, 2}, {2, 2}})}, 3));
+  };
+  CHECK(error_of({1, 3, 6, 4}, build) < tolerance);
+  CHECK_THROWS_WITH_AS(error_of({1, 3, 6, 5}, build), doctest::Contains("sum"), Error);
 }
 
 }  // namespace

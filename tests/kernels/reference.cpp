@@ -284,6 +284,16 @@ class Interpreter {
     return y;
   }
 
+  Value compute(const Upsample& op, const Node& node) {
+    const Value& x = in(node);
+    Value y{{x.shape[0], x.shape[1], x.shape[2] * op.factor, x.shape[3] * op.factor}, {}};
+    for (int64_t n = 0; n < y.shape[0]; ++n)
+      for (int64_t c = 0; c < y.shape[1]; ++c)
+        for (int64_t row = 0; row < y.shape[2]; ++row)
+          for (int64_t k = 0; k < y.shape[3]; ++k) y.data.push_back(at(x, n, c, row / op.factor, k / op.factor, 0));
+    return y;
+  }
+
   Value compute(const ChannelConv& op, const Node& node) {
     const Value& x = in(node);
     const auto weight = parameter(op.weight, 0, 0);

@@ -48,6 +48,8 @@ std::unique_ptr<Model> create(const Golden& golden, const StateDict& checkpoint,
   options.global_pool = golden.global_pool;
   options.weights = &checkpoint;
   options.features_only = features_only;
+  for (size_t i = 0; features_only && i < golden.levels.size(); ++i)
+    options.out_indices.push_back(static_cast<int64_t>(i));
   return create_model(golden.model, options);
 }
 
