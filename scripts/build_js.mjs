@@ -37,10 +37,8 @@ function declare() {
 async function copyVariant(variant) {
   const from = `${root}build/wasm-${variant}/wimm-${variant}`;
   const code = await readFile(`${from}.mjs`, 'utf8');
-  await writeFile(
-    `${root}dist/wimm-${variant}.mjs`,
-    code.replaceAll('await import("module")', 'process.getBuiltinModule("module")'),
-  );
+  const portable = code.replaceAll(/await import\((['"]\w+['"])\)/g, 'process.getBuiltinModule($1)');
+  await writeFile(`${root}dist/wimm-${variant}.mjs`, portable);
   await writeFile(`${root}dist/wimm-${variant}.wasm`, await readFile(`${from}.wasm`));
 }
 
