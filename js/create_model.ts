@@ -20,7 +20,7 @@ async function openWeights(
   options: CheckedOptions,
   load: Load,
 ): Promise<OpenWeights | undefined> {
-  if (options.weights !== undefined) return openSource(options.weights, await load.context());
+  if (options.weights !== undefined) return openSource(options.weights, load.context);
   if (!options.pretrained) return undefined;
   const addresses = pretrainedAddresses(model.cfg, options.hub ?? settings.hub);
   if (addresses.length === 0) {
@@ -29,7 +29,7 @@ async function openWeights(
       `${model.arch} has no pretrained weights; create it without pretrained, or pass weights`,
     );
   }
-  return openFirst(addresses, await load.context());
+  return openFirst(addresses, load.context);
 }
 
 async function compile(threads: number | undefined, load: Load): Promise<Engine> {

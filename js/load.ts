@@ -8,7 +8,6 @@ import { invalidArgument, type loadChecks, type readOptions } from './options.js
 import type { Progress } from './types.js';
 import { verifyDigest } from './weights/digest.js';
 import type { LoadContext, OpenWeights } from './weights/download.js';
-import { openStore } from './weights/store.js';
 
 const defaultMaxBytes = 2 ** 32;
 const defaultIdleTimeout = 60_000;
@@ -36,7 +35,7 @@ export class Load {
     return this.#stop.signal.aborted;
   }
 
-  async context(): Promise<LoadContext> {
+  get context(): LoadContext {
     const {
       cache = settings.cache,
       fetch,
@@ -44,7 +43,7 @@ export class Load {
       idleTimeout = defaultIdleTimeout,
     } = this.options;
     return {
-      store: await openStore(cache),
+      cache,
       fetch,
       signal: this.#stop.signal,
       maxBytes,

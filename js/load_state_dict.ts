@@ -13,7 +13,7 @@ export async function loadStateDict(
 ): Promise<Map<string, StateTensor>> {
   const load = new Load(readOptions('loadStateDict', options, loadChecks));
   return load.run(async () => {
-    const weights = await openSource(source, await load.context());
+    const weights = await openSource(source, load.context);
     return load.use(weights, async (file) => (await loadEngine(1)).loadStateDict(file));
   });
 }

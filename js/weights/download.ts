@@ -4,7 +4,7 @@ import { abortable } from '../abort.js';
 import type { WeightsFile } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
-import type { Fetch } from '../types.js';
+import type { Fetch, WeightsCache } from '../types.js';
 import {
   checkStatus,
   expectedBytes,
@@ -14,10 +14,10 @@ import {
   redact,
   withIdleTimeout,
 } from './receive.js';
-import type { Draft, Entry, Store } from './store.js';
+import { type Draft, type Entry, openStore, type Store } from './store.js';
 
 export interface LoadContext {
-  store: Store;
+  cache: boolean | WeightsCache;
   /** Undefined: the global one. */
   fetch: Fetch | undefined;
   signal: AbortSignal | undefined;
@@ -36,7 +36,6 @@ export interface OpenWeights {
 }
 
 const maxAddressLength = 8192;
-const initialBytes = 256 * 2 ** 20; // that are reserved on a server's word
 
 /** Throws invalid_argument for what cannot be fetched. */
 export function checkAddress(url: URL): void {
@@ -59,19 +58,25 @@ interface Received {
   etag?: string;
 }
 
-/** Fetches `url`, unless `entry` is still what its server has. Without a network an entry is good as it is. */
+interface Request {
+  url: string;
+  store: Store;
+  /** What the store has of it. */
+  entry: Entry | undefined;
+  fetch: Fetch | undefined;
+}
+
+/** Fetches, unless the entry is still what the server has. Without a network an entry is good as it is. */
 async function fetchFile(
-  url: string,
-  entry: Entry | undefined,
-  context: LoadContext,
+  { url, store, entry, fetch = globalThis.fetch }: Request,
   options: ReceiveOptions,
 ): Promise<Received> {
   const { signal, name } = options;
-  const fetch: Fetch = context.fetch ?? globalThis.fetch;
   const headers: Record<string, string> = entry?.etag ? { 'if-none-match': entry.etag } : {};
   let response: Response;
   try {
     response = await withIdleTimeout(abortable(fetch(url, { headers, signal }), signal), options);
+    checkIsResponse(response);
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
     if (entry) return entry;
@@ -82,16 +87,13 @@ async function fetchFile(
     return entry;
   }
   try {
-    checkStatus(response, name);
-    if (url.startsWith('https:') && response.url.startsWith('http:')) {
-      throw networkError(name, new Error('it redirects to an address that is not secure'));
-    }
+    checkResponse(url, response, name);
   } catch (error) {
     await response.body?.cancel();
     throw error;
   }
   const total = expectedBytes(response);
-  const draft = await context.store.draft(url, Math.min(total, initialBytes));
+  const draft = await store.draft(url, total);
   try {
     if (response.body) await receive(response.body, total, draft, options);
   } catch (error) {
@@ -99,6 +101,21 @@ async function fetchFile(
     throw error;
   }
   return { file: draft.file(), draft, etag: response.headers.get('etag') ?? undefined };
+}
+
+/** A `fetch` of the caller's own may give anything. */
+function checkIsResponse(response: Partial<Response> | undefined): void {
+  const { body, headers, status } = response ?? {};
+  if (typeof status !== 'number' || !headers || (body && typeof body.getReader !== 'function')) {
+    throw invalidArgument('option fetch must resolve to a Response');
+  }
+}
+
+function checkResponse(url: string, response: Response, name: string): void {
+  checkStatus(response, name);
+  if (url.startsWith('https:') && response.url.startsWith('http:')) {
+    throw networkError(name, new Error('it redirects to an address that is not secure'));
+  }
 }
 
 /** A download, and those who wait for it or use its file. It stops when the last of them has gone. */
@@ -110,18 +127,16 @@ class Download {
   #good = false;
 
   constructor(
-    url: string,
-    entry: Entry | undefined,
-    context: LoadContext,
+    request: Request,
+    { maxBytes, idleTimeout }: LoadContext,
     readonly onEnd: () => void,
   ) {
-    this.name = redact(url);
-    const { maxBytes, idleTimeout } = context;
+    this.name = redact(request.url);
     const onProgress = (loaded: number, total: number) => {
       for (const listener of this.#listeners) listener(loaded, total, this.name);
     };
     const options = { name: this.name, maxBytes, idleTimeout, onProgress, signal: this.#stop.signal };
-    this.#received = fetchFile(url, entry, context, options);
+    this.#received = fetchFile(request, options);
     this.#received.catch(onEnd);
   }
 
@@ -153,27 +168,33 @@ class Download {
 
 const downloads = new Map<string, Download>();
 
-/** The file at `url`: `entry`, what the store has of it, or what its server has. */
-export async function openAddress(url: string, entry: Entry | undefined, context: LoadContext): Promise<OpenWeights> {
+/** The file of `request`: what the store has of it, or what its server has. */
+async function open(request: Request, context: LoadContext): Promise<OpenWeights> {
+  const { url, entry } = request;
   if (entry && !entry.etag) return { file: entry.file, name: redact(url), release: async () => {} };
-  // A fetch of the caller's own may give something else.
-  const shared = context.fetch ? undefined : downloads.get(url);
+  // A fetch or a cache of the caller's own may give something else.
+  const key = !context.fetch && typeof context.cache === 'boolean' ? `${context.cache} ${url}` : undefined;
+  const shared = key && downloads.get(key);
   if (shared) return shared.join(context);
-  const download = new Download(url, entry, context, () => downloads.get(url) === download && downloads.delete(url));
-  if (!context.fetch) downloads.set(url, download);
+  const download = new Download(request, context, () => {
+    if (key && downloads.get(key) === download) downloads.delete(key);
+  });
+  if (key) downloads.set(key, download);
   return download.join(context);
 }
 
 /** The first of `addresses` that the store has, or else the first that a server has. */
 export async function openFirst(addresses: string[], context: LoadContext): Promise<OpenWeights> {
-  for (const address of addresses) {
-    const entry = await abortable(context.store.match(address), context.signal);
-    if (entry) return openAddress(address, entry, context);
+  const { cache, fetch, signal } = context;
+  const store = await openStore(cache);
+  for (const url of addresses) {
+    const entry = await abortable(store.match(url), signal);
+    if (entry) return open({ url, store, entry, fetch }, context);
   }
   let absent: unknown;
-  for (const address of addresses) {
+  for (const url of addresses) {
     try {
-      return await openAddress(address, undefined, context);
+      return await open({ url, store, entry: undefined, fetch }, context);
     } catch (error) {
       if (!isAbsent(error)) throw error;
       absent ??= error;

@@ -82,7 +82,7 @@ async function openStream(
   const abort = () =>
     stop.abort(new WimmError('ERR_ABORTED', 'the operation was aborted', { cause: signal?.reason as unknown }));
   signal?.addEventListener('abort', abort, { once: true });
-  const draft = new MemoryDraft(Math.min(total, maxBytes));
+  const draft = new MemoryDraft(total);
   const onProgress = (loaded: number, total: number) => context.onProgress(loaded, total, name);
   try {
     await receive(stream, total, draft, { name, maxBytes, idleTimeout, onProgress, signal: stop.signal });

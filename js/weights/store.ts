@@ -29,24 +29,33 @@ export interface Store {
   draft(url: string, size: number): Promise<Draft>;
 }
 
+const maxReservedBytes = 256 * 2 ** 20; // on a server's word
+
 /** A download in memory. It grows by doubling where its size is not known. */
 export class MemoryDraft implements Draft {
   #bytes: Uint8Array;
   #length = 0;
 
   constructor(size = 0) {
-    this.#bytes = new Uint8Array(size);
+    this.#bytes = new Uint8Array(Math.min(size, maxReservedBytes));
   }
 
   async write(chunk: Uint8Array): Promise<void> {
     const length = this.#length + chunk.length;
-    if (length > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(length, 2 * this.#length));
-      grown.set(this.#bytes.subarray(0, this.#length));
-      this.#bytes = grown;
-    }
+    if (length > this.#bytes.length) this.#grow(Math.max(length, 2 * this.#length));
     this.#bytes.set(chunk, this.#length);
     this.#length = length;
+  }
+
+  #grow(size: number): void {
+    let grown: Uint8Array;
+    try {
+      grown = new Uint8Array(size);
+    } catch (cause) {
+      throw new WimmError('ERR_OUT_OF_MEMORY', `there is no memory for a file of ${size} bytes`, { cause });
+    }
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
   }
 
   file(): WeightsFile & { kind: 'bytes' } {

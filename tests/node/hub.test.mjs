@@ -313,6 +313,25 @@ test('no message holds credentials', async () => {
   assert.doesNotMatch(message + JSON.stringify(details), /secret/);
 });
 
+test("a fetch of one's own is used, and must give a Response", async () => {
+  const urls = [];
+  const expected = await load();
+  const own = async (url, { signal }) => {
+    urls.push(url);
+    assert.equal(signal.aborted, false);
+    return new Response(bytes);
+  };
+  assert.deepEqual(await load({ fetch: own, cache: false }), expected);
+  assert.deepEqual(urls, [`${hub}${repository}/model.safetensors`]);
+  for (const nonsense of [undefined, {}, { status: 200, headers: new Map(), body: 'text' }]) {
+    await rejects(load({ fetch: async () => nonsense, cache: false }), 'ERR_INVALID_ARGUMENT', /fetch/);
+  }
+  const throwing = () => {
+    throw new Error('boo');
+  };
+  assert.equal((await rejects(load({ fetch: throwing, cache: false }), 'ERR_NETWORK')).cause.message, 'boo');
+});
+
 test('pretrained weights adapt to any number of channels', async () => {
   for (const inChans of [1, 25]) {
     const model = await createModel('resnet18', { pretrained: true, hub, inChans, threads: 1 });
