@@ -33,12 +33,20 @@ function declare() {
   execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`], { cwd: root, stdio: 'inherit' });
 }
 
-/** Emscripten's modules reach for Node's with an `import` that bundlers for browsers cannot resolve. */
+/** Mends what Emscripten writes: bundlers for browsers resolve every import, and read a worker's options where they stand. */
+function portable(code) {
+  return (
+    code
+      .replaceAll(/await import\((['"]\w+['"])\)/g, 'process.getBuiltinModule($1)')
+      .replace(/var workerOptions=(\{[^}]*\});(worker=new Worker\([^;]*),workerOptions\)/, '$2,$1)')
+      // A worker of Node takes its parent's arguments otherwise, even those that are for the main script alone.
+      .replace('name:"em-pthread"', 'name:"em-pthread",execArgv:[]')
+  );
+}
+
 async function copyVariant(variant) {
   const from = `${root}build/wasm-${variant}/wimm-${variant}`;
-  const code = await readFile(`${from}.mjs`, 'utf8');
-  const portable = code.replaceAll(/await import\((['"]\w+['"])\)/g, 'process.getBuiltinModule($1)');
-  await writeFile(`${root}dist/wimm-${variant}.mjs`, portable);
+  await writeFile(`${root}dist/wimm-${variant}.mjs`, portable(await readFile(`${from}.mjs`, 'utf8')));
   await writeFile(`${root}dist/wimm-${variant}.wasm`, await readFile(`${from}.wasm`));
 }
 

@@ -94,10 +94,7 @@ async function instantiate(backend: Backend, onCrash: () => void): Promise<Engin
     const module = await create({
       pthreadPoolSize: backend.threads - 1,
       printErr: () => {}, // what goes wrong is thrown as well
-      ...(wasm && {
-        locateFile: (path: string) => new URL(path, wasm).href,
-        mainScriptUrlOrBlob: new URL(`wimm-${backend.variant}.mjs`, wasm).href,
-      }),
+      ...(wasm && { locateFile: (path: string) => new URL(path, wasm).href }),
     });
     return new LocalEngine(module, backend, onCrash);
   } catch (cause) {

@@ -58,7 +58,6 @@ export interface NativeModule {
 /** Emscripten's factory. */
 export type CreateModule = (options: {
   locateFile?: (path: string) => string;
-  mainScriptUrlOrBlob?: string;
   /** Threads that are started with the module: one cannot start while the thread that asked for it is busy. */
   pthreadPoolSize?: number;
   printErr?: (text: string) => void;
