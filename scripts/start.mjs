@@ -1,5 +1,6 @@
 // `npm start`: sets up everything, then repacks real weights and classifies photographs, in colour and in grey.
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -9,6 +10,14 @@ import { samples } from './samples.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const model = 'tf_efficientnet_lite0';
 const megabytes = (path) => `${(statSync(path).size / 1e6).toFixed(1)} MB`;
+
+function npm(...args) {
+  try {
+    execFileSync('npm', args, { cwd: root, stdio: 'inherit' });
+  } catch (cause) {
+    throw new UserError(`npm ${args.join(' ')} failed, as said above`, { cause });
+  }
+}
 
 async function step(what, action) {
   console.log(`• ${what}`);
@@ -24,7 +33,8 @@ async function classify(wimm, pack, inChans, photographs) {
     for (const [name, path] of Object.entries(photographs)) {
       const channels = inChans === 1 ? 'one grey channel' : 'three channels';
       console.log(`\n${name}, ${channels}, ${net.backend.simd}:`);
-      for (const { label, probability } of await net.classify(path)) console.log(`  ${probability.toFixed(3)}  ${label}`);
+      for (const { label, probability } of await net.classify(path))
+        console.log(`  ${probability.toFixed(3)}  ${label}`);
     }
   } finally {
     net.dispose();
@@ -32,16 +42,17 @@ async function classify(wimm, pack, inChans, photographs) {
 }
 
 async function main() {
-  const log = join(root, 'build/start.log');
-  mkdirSync(dirname(log), { recursive: true });
-  if (!existsSync(join(root, 'node_modules'))) await step('Installing development packages', () => run('npm', ['ci'], { log }));
-  await step('Building the package: WebAssembly and JavaScript', () => run('npm', ['run', 'build'], { log }));
-  await step('Building the native tool, wimm-pack', () => run('npm', ['run', 'build:native'], { log }));
+  if (!existsSync(join(root, 'node_modules')))
+    await step('Installing development packages', () => npm('ci', '--no-audit', '--no-fund'));
+  await step('Building the package: WebAssembly and JavaScript', () => npm('run', '--silent', 'build'));
+  await step('Building the native tool, wimm-pack', () => npm('run', '--silent', 'build:native'));
   const { weights, photographs } = await step('Fetching real weights and photographs', samples);
 
   const pack = join(root, 'build', `${model}.wimm`);
   await step(`Repacking the weights of ${model}`, () =>
-    run(join(root, 'build/native/weights-tools/wimm-pack'), ['convert', '--model', model, weights, '-o', pack], { log }),
+    run(join(root, 'build/native/weights-tools/wimm-pack'), ['convert', '--model', model, weights, '-o', pack], {
+      log: join(root, 'build/start.log'),
+    }),
   );
   console.log(`  ${weights.split('/').at(-1)} (${megabytes(weights)}) → ${model}.wimm (${megabytes(pack)})`);
 

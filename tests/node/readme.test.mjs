@@ -63,7 +63,7 @@ before(async () => {
 
 after(() => server.close());
 
-test("every JavaScript example of the README runs and gives what its comments say", async () => {
+test('every JavaScript example of the README runs and gives what its comments say', async () => {
   const file = join(folder, 'readme.mjs');
   writeFileSync(file, program(readFileSync(join(root, 'README.md'), 'utf8')));
   const env = { ...process.env, HUB: `http://127.0.0.1:${server.address().port}` };
