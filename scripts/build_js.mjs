@@ -34,19 +34,20 @@ function declare() {
 }
 
 /** Mends what Emscripten writes: bundlers for browsers resolve every import, and read a worker's options where they stand. */
-function portable(code) {
+function portable(code, variant) {
   return (
     code
       .replaceAll(/await import\((['"]\w+['"])\)/g, 'process.getBuiltinModule($1)')
       .replace(/var workerOptions=(\{[^}]*\});(worker=new Worker\([^;]*),workerOptions\)/, '$2,$1)')
-      // A worker of Node takes its parent's arguments otherwise, even those that are for the main script alone.
-      .replace('name:"em-pthread"', 'name:"em-pthread",execArgv:[]')
+      // webpack makes one file of all workers of a name. A worker of Node would take its parent's arguments, even those
+      // that are for the main script alone.
+      .replace('name:"em-pthread"', `name:"em-pthread-${variant}",execArgv:[]`)
   );
 }
 
 async function copyVariant(variant) {
   const from = `${root}build/wasm-${variant}/wimm-${variant}`;
-  await writeFile(`${root}dist/wimm-${variant}.mjs`, portable(await readFile(`${from}.mjs`, 'utf8')));
+  await writeFile(`${root}dist/wimm-${variant}.mjs`, portable(await readFile(`${from}.mjs`, 'utf8'), variant));
   await writeFile(`${root}dist/wimm-${variant}.wasm`, await readFile(`${from}.wasm`));
 }
 
