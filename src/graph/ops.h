@@ -47,6 +47,7 @@ struct Input {
 struct Affine {
   ParameterId weight = no_id, bias = no_id, mean = no_id, var = no_id;
   double eps = 0;
+  Activation activation = Activation::identity;  // of the result, set by a pass
 };
 
 // weight [out, in/groups, kH, kW]; bias [out] where there is one.
@@ -110,6 +111,11 @@ struct AvgPool {
   bool ceil_mode = false, count_include_pad = true;
 };
 
+// PyTorch's adaptive average pooling, for images that are smaller than `at_least`: stretched to that height and width.
+struct AdaptiveAvgPool {
+  Size2d at_least;
+};
+
 enum class PoolKind : uint8_t { avg, max, avgmax, catavgmax };
 
 // [N, H, W, C] → [N, C] ([N, 2·C] for catavgmax), or → [N, 1, 1, C] with keep_dims.
@@ -164,7 +170,7 @@ struct MixExperts {
 struct Flatten {};
 
 using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, EvoNormS0, Binary, MaxPool,
-                        AvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens, ToImage, Attention,
-                        AttentionPool, MixExperts, Flatten, Upsample>;
+                        AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens, ToImage,
+                        Attention, AttentionPool, MixExperts, Flatten, Upsample>;
 
 }  // namespace wimm

@@ -8,6 +8,7 @@ namespace {
 
 // Where the activation of a producer's result is kept, or null for one that has none.
 Activation* fused_activation(Op& op) {
+  if (auto* affine = std::get_if<Affine>(&op)) return &affine->activation;
   if (auto* conv = std::get_if<Conv2d>(&op)) return &conv->activation;
   if (auto* linear = std::get_if<Linear>(&op)) return &linear->activation;
   if (auto* binary = std::get_if<Binary>(&op)) return &binary->activation;

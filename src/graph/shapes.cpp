@@ -100,6 +100,10 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
                      [&](const Conv2d& op) { return window_shape(node, inputs[0], op, op.dilation, false); },
                      [&](const MaxPool& op) { return window_shape(node, inputs[0], op, {1, 1}, op.ceil_mode); },
                      [&](const AvgPool& op) { return window_shape(node, inputs[0], op, {1, 1}, op.ceil_mode); },
+                     [&](const AdaptiveAvgPool& op) {
+                       const Shape& in = image(inputs[0], node);
+                       return Shape{in[0], std::max(in[1], op.at_least[0]), std::max(in[2], op.at_least[1]), in[3]};
+                     },
                      [&](const GlobalPool& op) {
                        const int64_t batch = image(inputs[0], node)[0];
                        return op.keep_dims ? Shape{batch, 1, 1, node.channels} : Shape{batch, node.channels};
@@ -158,9 +162,10 @@ double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shap
 
 std::string_view kind_of(const Op& op) {
   static constexpr std::string_view names[] = {
-      "input",     "affine",   "conv2d",    "linear",         "activate",    "group_norm", "layer_norm", "evo_norm_s0",
-      "binary",    "max_pool", "avg_pool",  "global_pool",    "concat",      "slice",      "pad",        "channel_conv",
-      "to_tokens", "to_image", "attention", "attention_pool", "mix_experts", "flatten",    "upsample"};
+      "input",       "affine",      "conv2d",         "linear",      "activate",     "group_norm",
+      "layer_norm",  "evo_norm_s0", "binary",         "max_pool",    "avg_pool",     "adaptive_avg_pool",
+      "global_pool", "concat",      "slice",          "pad",         "channel_conv", "to_tokens",
+      "to_image",    "attention",   "attention_pool", "mix_experts", "flatten",      "upsample"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

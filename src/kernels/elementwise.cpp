@@ -31,7 +31,7 @@ class ActivateKernel final : public Kernel {
 
 class AffineKernel final : public Kernel {
  public:
-  explicit AffineKernel(ScaleShift affine) : affine_(std::move(affine)) {
+  AffineKernel(ScaleShift affine, Activation activation) : affine_(std::move(affine)), activation_(activation) {
     affine_.scale.resize(affine_.scale.size() + overread_floats);
     affine_.shift.resize(affine_.shift.size() + overread_floats);
   }
@@ -41,16 +41,19 @@ class AffineKernel final : public Kernel {
     return 0;
   }
   void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
-    pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / channels_), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row)
-        map4(inputs[0] + row * channels_, output + row * channels_, 0, channels_,
-             [&](f32x4 x, int64_t c) { return x * load(&affine_.scale[c]) + load(&affine_.shift[c]); });
+    with_activation(activation_, [&](auto activation) {
+      pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / channels_), [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row)
+          map4(inputs[0] + row * channels_, output + row * channels_, 0, channels_,
+               [&](f32x4 x, int64_t c) { return activation(x * load(&affine_.scale[c]) + load(&affine_.shift[c])); });
+      });
     });
   }
   size_t weight_bytes() const override { return 2 * affine_.scale.size() * sizeof(float); }
 
  private:
   ScaleShift affine_;
+  Activation activation_;
   int64_t channels_ = 0, rows_ = 0;
 };
 
@@ -131,7 +134,7 @@ std::unique_ptr<Kernel> make_kernel(const Activate& op) { return std::make_uniqu
 std::unique_ptr<Kernel> make_kernel(const Binary& op) { return std::make_unique<BinaryKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, std::string_view layer,
                                     ParameterReader& reader) {
-  return std::make_unique<AffineKernel>(read_affine(op, channels, layer, reader));
+  return std::make_unique<AffineKernel>(read_affine(op, channels, layer, reader), op.activation);
 }
 
 }  // namespace wimm

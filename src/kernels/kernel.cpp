@@ -12,6 +12,8 @@ bool runs_in_place(const Op& op) {
 
 bool is_view(const Op& op, const Shape& input) {
   if (std::holds_alternative<ToTokens>(op) || std::holds_alternative<ToImage>(op)) return true;
+  if (const auto* pool = std::get_if<AdaptiveAvgPool>(&op))
+    return input.size() == 4 && input[1] >= pool->at_least[0] && input[2] >= pool->at_least[1];
   return std::holds_alternative<Flatten>(op) && input.size() == 4 && input[1] * input[2] == 1;
 }
 

@@ -54,6 +54,7 @@ std::unique_ptr<Kernel> make_kernel(const EvoNormS0& op, int64_t channels, Param
 std::unique_ptr<Kernel> make_kernel(const Binary& op);
 std::unique_ptr<Kernel> make_kernel(const MaxPool& op);
 std::unique_ptr<Kernel> make_kernel(const AvgPool& op);
+std::unique_ptr<Kernel> make_kernel(const AdaptiveAvgPool& op);
 std::unique_ptr<Kernel> make_kernel(const GlobalPool& op);
 std::unique_ptr<Kernel> make_kernel(const Concat& op);
 std::unique_ptr<Kernel> make_kernel(const Slice& op);

@@ -101,6 +101,44 @@ class WindowPoolKernel final : public Kernel {
   int64_t batch_ = 0, channels_ = 0;
 };
 
+// Windows that begin and end at the nearest pixels outwards, so that they may overlap.
+class AdaptiveAvgPoolKernel final : public Kernel {
+ public:
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    in_ = inputs[0];
+    out_ = output;
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(out_[0] * out_[1], 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const float* image = inputs[0] + i / out_[1] * in_[1] * in_[2] * in_[3];
+        const Range rows = covered(i % out_[1], in_[1], out_[1]);
+        for (int64_t column = 0; column < out_[2]; ++column)
+          average(image, rows, covered(column, in_[2], out_[2]), output + (i * out_[2] + column) * in_[3]);
+      }
+    });
+  }
+
+ private:
+  static Range covered(int64_t position, int64_t size, int64_t positions) {
+    return {position * size / positions, ((position + 1) * size + positions - 1) / positions};
+  }
+
+  void average(const float* image, Range rows, Range columns, float* out) const {
+    const float factor = 1.0f / static_cast<float>(rows.size() * columns.size());
+    std::fill_n(out, in_[3], 0.0f);
+    for (int64_t y = rows.begin; y < rows.end; ++y)
+      for (int64_t x = columns.begin; x < columns.end; ++x) {
+        const float* pixel = image + (y * in_[2] + x) * in_[3];
+        for (int64_t c = 0; c < in_[3]; ++c) out[c] += pixel[c] * factor;
+      }
+  }
+
+  Shape in_, out_;
+};
+
 class GlobalPoolKernel final : public Kernel {
  public:
   explicit GlobalPoolKernel(PoolKind kind) : kind_(kind) {}
@@ -165,6 +203,7 @@ class GlobalPoolKernel final : public Kernel {
 
 std::unique_ptr<Kernel> make_kernel(const MaxPool& op) { return std::make_unique<WindowPoolKernel<MaxPool>>(op); }
 std::unique_ptr<Kernel> make_kernel(const AvgPool& op) { return std::make_unique<WindowPoolKernel<AvgPool>>(op); }
+std::unique_ptr<Kernel> make_kernel(const AdaptiveAvgPool&) { return std::make_unique<AdaptiveAvgPoolKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const GlobalPool& op) { return std::make_unique<GlobalPoolKernel>(op.kind); }
 
 }  // namespace wimm

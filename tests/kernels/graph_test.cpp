@@ -157,6 +157,17 @@ TEST_CASE("normalisation, activation and residual sum give the same fused and un
     }
 }
 
+TEST_CASE("a normalisation without a convolution takes the activation that follows") {
+  for (bool fused : {true, false})
+    CHECK(error_of(
+              {2, 5, 9, 7},
+              [&](Scope s, NodeId x) {
+                const NodeId a = s.activate("act1", s.batch_norm("bn1", x), Activation::relu);
+                return s.concat({s.activate("act2", s.batch_norm("bn2", a), Activation::leaky_relu), a});
+              },
+              1, fused) < tolerance);
+}
+
 TEST_CASE("a value that is read again keeps its memory") {
   CHECK(error_of({1, 4, 8, 8}, [](Scope s, NodeId x) {
           const NodeId a = s.conv2d("a", x, {.out_channels = 4}), b = s.activate("b", a, Activation::relu);
@@ -199,6 +210,15 @@ TEST_CASE("upsampling repeats pixels") {
   for (int64_t factor : {2, 4})
     CHECK(error_of({2, 5, 3, 4}, [&](Scope s, NodeId x) { return s["up"].node(Upsample{factor}, {x}, 5); }) <
           tolerance);
+}
+
+TEST_CASE("images that are too small are stretched by adaptive pooling") {
+  for (const Size2d size : {Size2d{1, 1}, Size2d{3, 5}, Size2d{4, 9}, Size2d{7, 7}, Size2d{8, 10}}) {
+    INFO(size[0], " × ", size[1]);
+    CHECK(error_of({2, 5, size[0], size[1]}, [&](Scope s, NodeId x) {
+            return s["pool"].node(AdaptiveAvgPool{.at_least = {7, 7}}, {s.activate("act", x, Activation::relu)}, 5);
+          }) < tolerance);
+  }
 }
 
 TEST_CASE("every global pool and the classifier match") {

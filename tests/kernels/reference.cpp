@@ -205,6 +205,25 @@ class Interpreter {
     return to_nchw(results, x.shape[0], size, x.shape[1]);
   }
 
+  // PyTorch's rule: position i of n covers floor(i · size / n) to ceil((i + 1) · size / n).
+  Value compute(const AdaptiveAvgPool& op, const Node& node) {
+    const Value& x = in(node);
+    const int64_t height = std::max(x.shape[2], op.at_least[0]), width = std::max(x.shape[3], op.at_least[1]);
+    const double row = static_cast<double>(x.shape[2]) / height, column = static_cast<double>(x.shape[3]) / width;
+    Value y{{x.shape[0], x.shape[1], height, width}, {}};
+    for (int64_t n = 0; n < x.shape[0]; ++n)
+      for (int64_t c = 0; c < x.shape[1]; ++c)
+        for (int64_t i = 0; i < height; ++i)
+          for (int64_t k = 0; k < width; ++k) {
+            double sum = 0, count = 0;
+            for (auto r = static_cast<int64_t>(i * row + 1e-9); r < (i + 1) * row - 1e-9; ++r)
+              for (auto p = static_cast<int64_t>(k * column + 1e-9); p < (k + 1) * column - 1e-9; ++p, ++count)
+                sum += at(x, n, c, r, p, 0);
+            y.data.push_back(sum / count);
+          }
+    return y;
+  }
+
   Value compute(const GlobalPool& op, const Node& node) {
     const Value& x = in(node);
     const int64_t batch = x.shape[0], channels = x.shape[1], plane = x.shape[2] * x.shape[3];
