@@ -9,7 +9,8 @@ namespace wimm::nn {
 
 NodeId squeeze_excite(const Scope& scope, NodeId x, const SqueezeExciteOptions& options) {
   const NodeId pooled = scope.global_pool("pool", x, PoolKind::avg, true);
-  const NodeId reduced = scope.conv2d(options.reduce, pooled, {.out_channels = options.reduced_channels, .bias = true});
+  NodeId reduced = scope.conv2d(options.reduce, pooled, {.out_channels = options.reduced_channels, .bias = true});
+  if (options.norm) reduced = scope.batch_norm("bn", reduced);
   const NodeId active = scope.activate("act", reduced, options.activation);
   const NodeId expanded = scope.conv2d(options.expand, active, {.out_channels = scope.channels(x), .bias = true});
   return scope.mul(x, scope.activate("gate", expanded, options.gate));

@@ -11,6 +11,7 @@ namespace wimm::nn {
 struct SqueezeExciteOptions {
   int64_t reduced_channels;
   Activation activation = Activation::relu, gate = Activation::sigmoid;
+  bool norm = false;                                // a batch norm "bn" after the reduction
   std::string_view reduce = "fc1", expand = "fc2";  // names of the two convolutions
 };
 
