@@ -31,6 +31,7 @@ struct Family {
 
 // One a file of this folder.
 Family cspnet_family();
+Family densenet_family();
 Family dla_family();
 Family dpn_family();
 Family efficientnet_family();
@@ -43,8 +44,8 @@ Family mobilenetv3_family();
 Family nasnet_family();
 Family pnasnet_family();
 Family resnet_family();
-Family xception_aligned_family();
 Family xception_family();
+Family xception_aligned_family();
 
 std::span<const Family> families();
 // Every variant of every family.
