@@ -44,6 +44,7 @@ Family mobilenetv3_family();
 Family nasnet_family();
 Family pnasnet_family();
 Family resnet_family();
+Family rexnet_family();
 Family vovnet_family();
 Family xception_family();
 Family xception_aligned_family();
