@@ -45,6 +45,7 @@ Family nasnet_family();
 Family pnasnet_family();
 Family resnet_family();
 Family rexnet_family();
+Family selecsls_family();
 Family vovnet_family();
 Family xception_family();
 Family xception_aligned_family();
