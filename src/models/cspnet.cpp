@@ -44,6 +44,7 @@ struct Spec {
   bool avg_down = false;                 // pooling and a 1×1 convolution in its place
   double se_ratio = 0;                   // 0: no squeeze-and-excitation
   nn::NormAct norm_act{.activation = Activation::leaky_relu};
+  bool last_level = true;  // by default the feature levels are all, the last one included
 
   constexpr Spec with(auto Spec::* member, auto value) const {
     Spec spec = *this;
@@ -233,6 +234,7 @@ Network build(const Spec& spec, const BuildOptions& options) {
     reduction *= i == 0 ? spec.first_stride : 2;
     network.feature_info.push_back({x, root.channels(x), reduction, scope.path()});
   }
+  if (!spec.last_level) network.out_indices = {0, 1, 2, 3, 4};
   nn::classifier_head(network, root["head"], x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
@@ -251,7 +253,7 @@ constexpr Variant variants[] = {
     {"cspdarknet53", csp_darknet({1, 2, 8, 8, 4})},
     {"darknet17", darknet({1, 1, 1, 1, 1})},
     {"darknet21", darknet({1, 1, 1, 2, 2})},
-    {"sedarknet21", darknet({1, 1, 1, 2, 2}).se()},
+    {"sedarknet21", darknet({1, 1, 1, 2, 2}).se().with(&Spec::last_level, false)},
     {"darknet53", darknet({1, 2, 8, 8, 4})},
     {"darknetaa53", darknet({1, 2, 8, 8, 4}).with(&Spec::avg_down, true)},
     {"cs3darknet_s", cs3(0.5, 0.5)},

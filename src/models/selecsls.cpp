@@ -91,6 +91,7 @@ Network build(std::string_view name, const BuildOptions& options) {
     if (i % 2 == 1) add_level(x, scope);
   }
 
+  network.out_indices = {0, 1, 2, 3, 4};
   network.features = x;
   network.num_features = root.channels(x);
   x = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);
