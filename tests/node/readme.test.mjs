@@ -11,6 +11,7 @@ import { createModel } from 'wimm';
 
 import { samples } from '../../scripts/samples.mjs';
 import { checkpoint } from '../parity/synthetic.mjs';
+import { safetensors } from './support.mjs';
 
 const root = join(import.meta.dirname, '../..');
 const folder = join(root, 'build/readme');
@@ -41,7 +42,7 @@ ${lines.map(checked).join('\n')}
 
 async function weightsOf(name, options) {
   const model = await createModel(name, options);
-  const bytes = checkpoint(model.parameters(), 1);
+  const bytes = safetensors(checkpoint(model.parameters(), 1));
   model.dispose();
   return bytes;
 }
