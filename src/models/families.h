@@ -37,6 +37,7 @@ Family dpn_family();
 Family efficientnet_family();
 Family gluon_xception_family();
 Family hardcorenas_family();
+Family hrnet_family();
 Family inception_resnet_v2_family();
 Family inception_v3_family();
 Family inception_v4_family();
@@ -47,8 +48,8 @@ Family resnet_family();
 Family rexnet_family();
 Family selecsls_family();
 Family vovnet_family();
-Family xception_family();
 Family xception_aligned_family();
+Family xception_family();
 
 std::span<const Family> families();
 // Every variant of every family.
