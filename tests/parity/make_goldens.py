@@ -48,6 +48,9 @@ MORE_CASES = {
 for name in ("resnet18", "seresnet50", "resnet50_gn", "efficientnet_b0", "mobilenetv3_large_100", "hardcorenas_a"):
     MORE_CASES[name] = [dict(num_classes=0), dict(num_classes=10), dict(num_classes=0, global_pool="")]
     MORE_CASES[name] += [dict(global_pool=pool) for pool in ("max", "avgmax", "catavgmax")]
+# A classifier that is a convolution takes maps too.
+MORE_CASES["dla46_c"] = [dict(num_classes=0), dict(num_classes=10), dict(global_pool="")]
+MORE_CASES["dla46_c"] += [dict(global_pool="catavgmax"), dict(in_chans=1), dict(in_chans=25)]
 
 
 def skip_initialisation():
