@@ -32,6 +32,12 @@ Shape with_inputs(Shape shape, int64_t channels) {
   return shape;
 }
 
+// A linear layer's weight, which is a convolution's over its whole input: [O, C·H·W] for [O, C, H, W].
+bool is_flattened(const Shape& shape, const Shape& weight) {
+  return shape.size() == 2 && weight.size() == 4 && shape[0] == weight[0] &&
+         shape[1] == weight[1] * weight[2] * weight[3];
+}
+
 Shape with_rows(Shape shape, int64_t rows) {
   shape[0] = rows;
   return shape;
@@ -104,7 +110,7 @@ Parameters::Parameters(const Network& network, const ModelOptions& options, std:
 }
 
 Parameters::Fit Parameters::fit(const Parameter& parameter, const Shape& shape) const {
-  if (shape == parameter.shape) return Fit::as_is;
+  if (shape == parameter.shape || is_flattened(shape, parameter.shape)) return Fit::as_is;
   if (shape.size() != parameter.shape.size() || shape.empty()) return Fit::none;
   if (parameter.takes_input && shape.size() >= 2 && options_.in_chans != 3 &&
       with_inputs(shape, parameter.shape[1]) == parameter.shape) {

@@ -31,6 +31,10 @@ constexpr Rename kDepthwiseSeparable[] = {{"_depthwise_conv.", "conv_dw."},   {"
                                           {"_se_reduce.", "se.conv_reduce."}, {"_se_expand.", "se.conv_expand."},
                                           {"_project_conv.", "conv_pw."},     {"_bn2.", "bn2."}};
 
+// torchvision's VGG, whose last layers are linear there.
+constexpr Rename kVgg[] = {
+    {"classifier.0.", "pre_logits.fc1."}, {"classifier.3.", "pre_logits.fc2."}, {"classifier.6.", "head.fc."}};
+
 constexpr std::string_view kFlatBlocks = "_blocks.", kStagedBlocks = "blocks.";
 
 std::optional<std::string> rename(std::string_view name, std::span<const Rename> renames) {
@@ -79,13 +83,10 @@ std::set<unsigned> expanding_blocks(const std::vector<TensorInfo>& tensors) {
   return expanding;
 }
 
-}  // namespace
-
-std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters) {
-  std::vector<std::string> names;
-  for (const TensorInfo& tensor : tensors) names.push_back(tensor.name);
+void rename_efficientnet(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters,
+                         std::vector<std::string>& names) {
   const std::vector<std::string> prefixes = block_prefixes(parameters);
-  if (prefixes.empty() || std::ranges::find(names, "_conv_stem.weight") == names.end()) return names;
+  if (prefixes.empty() || std::ranges::find(names, "_conv_stem.weight") == names.end()) return;
   const std::set<unsigned> expanding = expanding_blocks(tensors);
   for (std::string& name : names) {
     std::string_view rest = name;
@@ -99,6 +100,33 @@ std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std:
     }
     if (renamed) name = std::move(*renamed);
   }
+}
+
+void rename_vgg(std::span<const std::string> parameters, std::vector<std::string>& names) {
+  if (std::ranges::find(parameters, "pre_logits.fc1.weight") == parameters.end()) return;
+  for (std::string& name : names) name = rename(name, kVgg).value_or(name);
+}
+
+// torchvision's DenseNet has "denselayer1.norm.1.weight" where timm has "denselayer1.norm1.weight".
+void rename_densenet(std::vector<std::string>& names) {
+  for (std::string& name : names) {
+    const size_t layer = name.find(".denselayer");
+    if (layer == std::string::npos) continue;
+    for (const std::string_view part : {".norm.", ".conv."}) {
+      const size_t found = name.find(part, layer);
+      if (found != std::string::npos) name.erase(found + part.size() - 1, 1);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters) {
+  std::vector<std::string> names;
+  for (const TensorInfo& tensor : tensors) names.push_back(tensor.name);
+  rename_efficientnet(tensors, parameters, names);
+  rename_vgg(parameters, names);
+  rename_densenet(names);
   return names;
 }
 

@@ -6,6 +6,8 @@
 
 #include "models/families.h"
 #include "parity/goldens.h"
+#include "parity/synthetic.h"
+#include "wimm/model.h"
 
 using namespace wimm;
 
@@ -23,4 +25,23 @@ TEST_CASE("every architecture has a golden") {
     INFO(variant);
     CHECK(names.contains(variant));
   }
+}
+
+TEST_CASE("the weight of a linear layer may stand for that of a convolution over its whole input") {
+  std::vector<TensorInfo> tensors;
+  for (const Parameter& parameter : build_network("test_resnet", BuildOptions()).graph.parameters) {
+    tensors.push_back({parameter.name, parameter.dtype, parameter.shape});
+  }
+  const FloatTensor input = parity::images({1, 3, 32, 32});
+  const auto logits = [&] {
+    const parity::SyntheticCheckpoint checkpoint(tensors, 2, DType::float32);
+    ModelOptions options;
+    options.weights = &checkpoint;
+    return create_model("test_resnet", options)->forward({input.shape, input.data}).data;
+  };
+  const std::vector<float> expected = logits();
+  for (TensorInfo& tensor : tensors) {
+    if (tensor.shape.size() == 4) tensor.shape = {tensor.shape[0], element_count(tensor.shape) / tensor.shape[0]};
+  }
+  CHECK(logits() == expected);
 }

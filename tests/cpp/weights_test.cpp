@@ -142,3 +142,16 @@ TEST_CASE("names of EfficientNet-PyTorch become timm's") {
   CHECK(timm_names(tensors, std::vector<std::string>{"conv1.weight"})[0] == "_conv_stem.weight");
   CHECK(timm_names({{"_bn1.weight", DType::float32, {}}}, parameters)[0] == "_bn1.weight");
 }
+
+TEST_CASE("torchvision's names of DenseNet and VGG become timm's") {
+  const auto renamed = [](const std::string& name) {
+    return timm_names({{name, DType::float32, {}}}, std::vector<std::string>{"pre_logits.fc1.weight"})[0];
+  };
+  CHECK(renamed("features.denseblock1.denselayer2.norm.1.weight") == "features.denseblock1.denselayer2.norm1.weight");
+  CHECK(renamed("features.denseblock4.denselayer16.conv.2.weight") == "features.denseblock4.denselayer16.conv2.weight");
+  CHECK(renamed("features.transition1.conv.weight") == "features.transition1.conv.weight");
+  CHECK(renamed("classifier.0.weight") == "pre_logits.fc1.weight");
+  CHECK(renamed("classifier.6.bias") == "head.fc.bias");
+  CHECK(renamed("features.0.weight") == "features.0.weight");
+  CHECK(timm_names({{"classifier.0.weight", DType::float32, {}}}, {})[0] == "classifier.0.weight");
+}
