@@ -1,5 +1,6 @@
 // ReXNet (timm/models/rexnet.py). Paper: arXiv 2007.00992.
 #include <cmath>
+#include <string>
 #include <string_view>
 #include <vector>
 

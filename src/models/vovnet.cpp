@@ -1,6 +1,7 @@
 // VoVNet and VoVNetV2 (timm/models/vovnet.py). Papers: arXiv 1904.09730, 1911.06667 (effective squeeze-and-excitation);
 // ECA 1910.03151, EvoNorm 2004.02967, in-place activated batch norm 1712.02616.
 #include <array>
+#include <string>
 #include <string_view>
 #include <vector>
 
