@@ -9,7 +9,30 @@ namespace wimm {
 
 std::span<const Family> families() {
   // clang-format off
-  static const Family all[] = {cspnet_family(), densenet_family(), dla_family(), dpn_family(), efficientnet_family(), gluon_xception_family(), hardcorenas_family(), hrnet_family(), inception_resnet_v2_family(), inception_v3_family(), inception_v4_family(), mobilenetv3_family(), nasnet_family(), pnasnet_family(), resnet_family(), rexnet_family(), selecsls_family(), vgg_family(), vovnet_family(), xception_family(), xception_aligned_family()};
+  static const Family all[] = {
+      cspnet_family(),
+      densenet_family(),
+      dla_family(),
+      dpn_family(),
+      efficientnet_family(),
+      gluon_xception_family(),
+      hardcorenas_family(),
+      hrnet_family(),
+      inception_resnet_v2_family(),
+      inception_v3_family(),
+      inception_v4_family(),
+      mobilenetv3_family(),
+      nasnet_family(),
+      pnasnet_family(),
+      resnet_family(),
+      rexnet_family(),
+      selecsls_family(),
+      vgg_family(),
+      vovnet_family(),
+      xception_aligned_family(),
+      xception_family(),
+  };
+  // clang-format on
   return all;
 }
 

@@ -49,8 +49,8 @@ Family rexnet_family();
 Family selecsls_family();
 Family vgg_family();
 Family vovnet_family();
-Family xception_family();
 Family xception_aligned_family();
+Family xception_family();
 
 std::span<const Family> families();
 // Every variant of every family.
