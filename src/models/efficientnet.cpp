@@ -3,6 +3,7 @@
 // 1704.04861, 1801.04381, 2204.14007, 1812.03443, 1904.02877, 2010.14819.
 #include "models/efficientnet_builder.h"
 #include "models/efficientnet_pruned.h"
+#include "models/variants.h"
 #include "nn/head.h"
 
 namespace wimm {

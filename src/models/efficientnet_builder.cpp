@@ -178,16 +178,6 @@ class SpaceToDepth {
 
 }  // namespace
 
-std::vector<std::string_view> names_of(std::span<const Variant> variants) {
-  std::vector<std::string_view> names;
-  for (const Variant& variant : variants) names.push_back(variant.name);
-  return names;
-}
-
-const Variant& find(std::span<const Variant> variants, std::string_view name) {
-  return *std::ranges::find(variants, name, &Variant::name);
-}
-
 std::vector<Stage> decode_stages(const Architecture& architecture, const Scaling& scaling) {
   const ChannelRounding width = channel_rounding(architecture, scaling);
   const auto last = std::ranges::find(architecture.stages, std::string_view{});

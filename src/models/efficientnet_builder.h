@@ -58,10 +58,6 @@ struct Variant {
   Scaling scaling{};
 };
 
-std::vector<std::string_view> names_of(std::span<const Variant> variants);
-// `name` is one of them.
-const Variant& find(std::span<const Variant> variants, std::string_view name);
-
 using Stage = std::vector<BlockArgs>;
 
 // The blocks of each stage, scaled. A block string is its type, then options in any order:

@@ -1,5 +1,6 @@
 // HardCoRe-NAS (arXiv 2102.11646), as timm/models/hardcorenas.py.
 #include "models/mobilenetv3.h"
+#include "models/variants.h"
 
 namespace wimm {
 namespace {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/families.h"
+#include "models/variants.h"
 #include "nn/head.h"
 #include "nn/scope.h"
 
@@ -171,14 +172,10 @@ constexpr Variant variants[] = {
     {"hrnet_w64", {4, 64, 4, {1, 4, 3}, 64}},
 };
 
-std::vector<std::string_view> list() {
-  std::vector<std::string_view> names;
-  for (const Variant& variant : variants) names.push_back(variant.name);
-  return names;
-}
+std::vector<std::string_view> list() { return names_of(variants); }
 
 Network build_variant(std::string_view name, const BuildOptions& options) {
-  return build(std::ranges::find(variants, name, &Variant::name)->spec, options);
+  return build(find(variants, name).spec, options);
 }
 
 }  // namespace
