@@ -1,0 +1,74 @@
+// How much of timm is covered: node scripts/coverage.mjs [--check]
+//
+// For each module and in all, of the names that timm 1.0.31 and 0.3.4 list: those that createModel creates, those that a
+// golden proves, and the input channels of the goldens. With --check, a name that is created without a golden is a failure.
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { importSource } from '../tests/node/import_source.mjs';
+import { UserError, root, runMain } from './process.mjs';
+
+const { catalogue, listModules, resolveModel } = await importSource('catalogue/table.ts', 'catalogue/index.ts');
+
+// By architecture, the input channels of its goldens.
+function readGoldens() {
+  const folder = join(root, 'tests/parity/goldens');
+  const channels = new Map();
+  for (const file of readdirSync(folder)) {
+    for (const { model, in_chans } of JSON.parse(readFileSync(join(folder, file), 'utf8')).cases)
+      channels.set(model, (channels.get(model) ?? new Set()).add(in_chans));
+  }
+  return channels;
+}
+
+// Names and modules as timm lists them, by release.
+const releases = {
+  '1.0.31': [...catalogue().architectures.values()],
+  '0.3.4': catalogue().releases.get('0.3.4'),
+};
+
+// The architecture that a name creates, if any.
+function created(name) {
+  try {
+    return resolveModel(name).arch;
+  } catch {
+    return undefined;
+  }
+}
+
+function count(models, goldens) {
+  const architectures = models.map(({ name }) => created(name)).filter(Boolean);
+  return {
+    listed: models.length,
+    created: architectures.length,
+    golden: architectures.filter((name) => goldens.has(name)).length,
+    channels: architectures.flatMap((name) => [...(goldens.get(name) ?? [])]),
+  };
+}
+
+function row(title, goldens, belongs) {
+  const counts = Object.values(releases).map((models) => count(models.filter(belongs), goldens));
+  const channels = [...new Set(counts.flatMap(({ channels }) => channels))].sort((a, b) => a - b);
+  const figures = counts.flatMap(({ listed, created, golden }) => [listed, created, golden]);
+  return [title.padEnd(28), ...figures.map((figure) => String(figure).padStart(7)), '  ', channels.join(' ')].join(' ');
+}
+
+runMain(async () => {
+  const goldens = readGoldens();
+  const all = Object.values(releases).flat();
+  const modules = [...new Set([...all.map(({ module }) => module), ...listModules()])].sort();
+  const heads = Object.keys(releases).map((release) => `timm ${release}`.padStart(24));
+  console.log(`${' '.repeat(28)}${heads.join('')}`);
+  console.log(
+    [
+      'module'.padEnd(28),
+      ...['listed', 'created', 'golden', 'listed', 'created', 'golden'].map((head) => head.padStart(7)),
+      '   inChans of goldens',
+    ].join(' '),
+  );
+  for (const module of modules) console.log(row(module, goldens, (model) => model.module === module));
+  console.log(row('all', goldens, () => true));
+  const missing = new Set(all.map(({ name }) => created(name)).filter((name) => name && !goldens.has(name)));
+  if (process.argv.includes('--check') && missing.size > 0)
+    throw new UserError(`created, but without a golden: ${[...missing].join(', ')}`);
+});
