@@ -71,7 +71,7 @@ export class FolderStore implements Store {
       if (!name.endsWith('.tmp')) continue;
       const file = path.join(this.folder, name);
       const age = Date.now() - (await fs.stat(file).catch(() => ({ mtimeMs: Infinity }))).mtimeMs;
-      if (age > dayMilliseconds) await fs.rm(file, { force: true });
+      if (age > dayMilliseconds || isAbandoned(name)) await fs.rm(file, { force: true });
     }
   }
 
@@ -85,7 +85,19 @@ export class FolderStore implements Store {
   }
 
   #temporaryPath(): string {
-    return path.join(this.folder, `${randomUUID()}.tmp`);
+    return path.join(this.folder, `${encodeURIComponent(os.hostname())} ${process.pid} ${randomUUID()}.tmp`);
+  }
+}
+
+/** Whether the process of this machine that has written a temporary file is no more. */
+function isAbandoned(name: string): boolean {
+  const [host, pid, rest] = name.split(' ');
+  if (rest === undefined || host !== encodeURIComponent(os.hostname())) return false;
+  try {
+    process.kill(Number(pid), 0); // sends nothing
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
   }
 }
 
