@@ -51,6 +51,8 @@ function specOf({ arch, cfg }: ResolvedModel, options: CheckedOptions): Omit<Mod
     outIndices: options.outIndices ?? [],
     seed: options.seed ?? 0,
     strict: options.strict ?? true,
+    key: options.key,
+    checkFinite: options.checkFinite ?? false,
     resetClassifier: numClasses !== cfg.numClasses,
     labelOffset: cfg.labelOffset ?? 0,
     dtype: options.dtype ?? 'float32',

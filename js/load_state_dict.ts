@@ -11,9 +11,12 @@ export async function loadStateDict(
   source: WeightsSource,
   options: LoadOptions = {},
 ): Promise<Map<string, StateTensor>> {
-  const load = new Load(readOptions('loadStateDict', options, loadChecks));
+  const chosen = readOptions('loadStateDict', options, loadChecks);
+  const load = new Load(chosen);
   return load.run(async () => {
     const weights = await openSource(source, load.context);
-    return load.use(weights, async (file) => (await loadEngine(1)).loadStateDict(file));
+    return load.use(weights, async (file) =>
+      (await loadEngine(1)).loadStateDict(file, chosen.key, chosen.checkFinite ?? false),
+    );
   });
 }

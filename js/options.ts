@@ -137,6 +137,11 @@ export const cacheCheck: Check<NonNullable<LoadOptions['cache']>> = {
     withMethods<Exclude<LoadOptions['cache'], boolean | undefined>>('', 'match', 'put').read(value),
 };
 
+const text: Check<string> = {
+  wanted: 'a string',
+  read: (value) => (typeof value === 'string' ? value : undefined),
+};
+
 export const threadsCheck = integer(1, 16);
 
 export const loadChecks = {
@@ -147,6 +152,8 @@ export const loadChecks = {
   integrity,
   maxBytes: integer(1, Number.MAX_SAFE_INTEGER),
   idleTimeout: integer(1, 2 ** 31 - 1),
+  key: text,
+  checkFinite: boolean,
 };
 
 /** Anything: what weights may be is for the loader to say. */

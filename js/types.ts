@@ -117,6 +117,13 @@ export interface LoadOptions {
   maxBytes?: number;
   /** Milliseconds without a byte after which a download fails. Default 60 000. */
   idleTimeout?: number;
+  /**
+   * The wrapper in a PyTorch checkpoint that holds the tensors, such as 'model_ema'; '' is the checkpoint itself. Default,
+   * as in timm: 'state_dict_ema', 'model_ema', 'state_dict' or 'model', the first that is there, else the checkpoint.
+   */
+  key?: string;
+  /** A weight that is NaN or infinite is an error, `ERR_WEIGHTS_NONFINITE`. Default false: it is loaded as it is. */
+  checkFinite?: boolean;
 }
 
 export interface CreateModelOptions extends LoadOptions {

@@ -68,16 +68,7 @@ Tensor convert_tensor(const Tensor& tensor, DType dtype, const std::string& name
   const auto bytes = std::as_bytes(std::span(values));
   const Tensor single{DType::float32, tensor.shape, {bytes.begin(), bytes.end()}};
   if (dtype == DType::float32) return single;
-  Tensor converted = cast(single, dtype);
-  const std::vector<float> back = to_float32(converted, name);
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (std::isfinite(values[i]) && !std::isfinite(back[i])) {
-      throw Error(ErrorCode::weights_nonfinite, "element " + std::to_string(i) + " of " + quote(name) + ", " +
-                                                    std::to_string(values[i]) + ", is beyond float16; use float32")
-          .in_tensor(name);
-    }
-  }
-  return converted;
+  return narrow(single, dtype, name);
 }
 
 // The tensors of the model, in its order and under its names.
@@ -151,7 +142,7 @@ void convert(const ConvertOptions& options) {
     throw Error(ErrorCode::invalid_argument, "the output is the input, " + quote(options.input));
   }
   const PretrainedCfg cfg = pretrained_cfg(options.model);
-  const auto state_dict = load_state_dict(file_source(options.input));
+  const auto state_dict = load_state_dict(file_source(options.input), {}, options.key);
   check_fits(*state_dict, cfg);
 
   PackContents contents = contents_of(*state_dict, cfg, options.dtype);
@@ -168,8 +159,8 @@ void convert(const ConvertOptions& options) {
             << std::filesystem::file_size(options.output) << " bytes\n";
 }
 
-void inspect(const std::string& path, bool json) {
-  const auto state_dict = load_state_dict(file_source(path));
+void inspect(const std::string& path, bool json, const std::optional<std::string>& key) {
+  const auto state_dict = load_state_dict(file_source(path), {}, key);
   const auto* pack = dynamic_cast<const Pack*>(state_dict.get());
   if (json) {
     std::cout << json_description(*state_dict, pack) << '\n';
@@ -183,8 +174,8 @@ void inspect(const std::string& path, bool json) {
   }
 }
 
-void verify(const std::string& path) {
-  const auto state_dict = load_state_dict(file_source(path));
+void verify(const std::string& path, const std::optional<std::string>& key) {
+  const auto state_dict = load_state_dict(file_source(path), {}, key);
   const size_t count = state_dict->tensors().size();
   for (size_t i = 0; i < count; ++i) {
     state_dict->read(i);

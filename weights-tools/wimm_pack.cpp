@@ -13,14 +13,18 @@
 namespace {
 
 constexpr std::string_view kUsage =
-    "usage: wimm-pack convert --model NAME [--dtype float32|float16] IN -o OUT.wimm\n"
-    "       wimm-pack inspect FILE [--json]\n"
-    "       wimm-pack verify FILE\n"
+    "usage: wimm-pack convert --model NAME [--dtype float32|float16] [--key KEY] IN -o OUT.wimm\n"
+    "       wimm-pack inspect FILE [--json] [--key KEY]\n"
+    "       wimm-pack verify FILE [--key KEY]\n"
     "\n"
     "convert  repacks the weights of timm's model NAME (an architecture or arch.tag) from safetensors, a PyTorch\n"
     "         checkpoint (.pth, .pt, .bin) or another pack; with float16 the larger tensors take half the space\n"
     "inspect  lists what a file of any of these formats holds\n"
     "verify   checks structure and checksums, and of a pack that every parameter of its model is there\n"
+    "\n"
+    "--key takes the tensors of a PyTorch checkpoint from under KEY, such as model_ema, or with '' from its top; "
+    "without\n"
+    "it they are under state_dict_ema, model_ema, state_dict or model, the first that is there, else at the top.\n"
     "\n"
     "Exit status: 0, 1 (failed), 2 (wrong usage).\n";
 
@@ -31,7 +35,7 @@ struct UsageError : std::runtime_error {
 // The arguments behind the command; an option's value follows it.
 struct Arguments {
   std::vector<std::string> files;
-  std::optional<std::string> model, dtype, output;
+  std::optional<std::string> model, dtype, key, output;
   bool json = false;
 };
 
@@ -41,6 +45,7 @@ Arguments parse(const std::vector<std::string>& words) {
     const std::string& word = words[i];
     std::optional<std::string>* value = word == "--model"                    ? &arguments.model
                                         : word == "--dtype"                  ? &arguments.dtype
+                                        : word == "--key"                    ? &arguments.key
                                         : word == "-o" || word == "--output" ? &arguments.output
                                                                              : nullptr;
     if (value != nullptr) {
@@ -67,11 +72,11 @@ void run(const std::vector<std::string>& words) {
     const std::string dtype = arguments.dtype.value_or("float32");
     if (dtype != "float32" && dtype != "float16") throw UsageError("--dtype is float32 or float16");
     wimm::convert({arguments.files[0], *arguments.output, *arguments.model,
-                   dtype == "float16" ? wimm::DType::float16 : wimm::DType::float32});
+                   dtype == "float16" ? wimm::DType::float16 : wimm::DType::float32, arguments.key});
   } else if (command == "inspect" && !converts) {
-    wimm::inspect(arguments.files[0], arguments.json);
+    wimm::inspect(arguments.files[0], arguments.json, arguments.key);
   } else if (command == "verify" && !converts && !arguments.json) {
-    wimm::verify(arguments.files[0]);
+    wimm::verify(arguments.files[0], arguments.key);
   } else {
     throw UsageError("no such command, or an option that it does not take");
   }

@@ -28,11 +28,12 @@ struct ModelOptions {
   bool pretrained = false;             // the weights are those that timm offers (fbnetc_100's have their own epsilon)
   uint64_t seed = 0;
   bool strict = true;             // missing, unexpected or misshapen parameters are an error
+  bool check_finite = false;      // a weight that is NaN or infinite is an error; else it is loaded as it is
   bool reset_classifier = false;  // a classifier of another size in the weights is dropped, and starts random
   int64_t label_offset = 0;  // rows that a checkpoint's classifier has before the first class (1 for 1001-class heads)
   DType dtype = DType::float32;  // float16: weights rounded to half precision
 
-  bool exact = false;                      // true: no Winograd, whose rounding error is larger
+  bool exact = false;  // true: no Winograd, whose rounding error is larger
   int threads = 1;
   std::function<void(uint64_t done, uint64_t total)> on_progress;  // bytes of parameters loaded; may throw to stop
 };

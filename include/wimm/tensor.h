@@ -66,10 +66,15 @@ uint16_t float_to_half(float value);
 float bfloat16_to_float(uint16_t value);
 uint16_t float_to_bfloat16(float value);
 
-// The elements of a floating-point tensor as float32; throws state_dict_mismatch (naming the tensor) for any other
-// type.
+// The elements of a floating-point tensor as float32. Errors, naming the tensor: state_dict_mismatch for any other
+// type, weights_nonfinite for an element beyond float32.
 std::vector<float> to_float32(const Tensor& tensor, std::string_view name = {});
 // A float32 tensor cast to `dtype` (a floating-point type); float32 values beyond float16's range become infinite.
 Tensor cast(const Tensor& tensor, DType dtype);
+// The same, but throws weights_nonfinite, naming the tensor and the element, where a finite value would become
+// infinite.
+Tensor narrow(const Tensor& tensor, DType dtype, std::string_view name = {});
+// Throws weights_nonfinite, naming the tensor and the element, for one that is NaN or infinite.
+void check_finite(const Tensor& tensor, std::string_view name);
 
 }  // namespace wimm

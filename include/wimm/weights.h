@@ -60,10 +60,12 @@ class StateDict {
 };
 
 // Opens a checkpoint. Wrappers are opened as timm does: the value of `state_dict_ema`, `model_ema`, `state_dict` or
-// `model`, the first that is there, else the top. A `module.`, `_orig_mod.` or `model.` prefix is stripped where every
-// name has it. Not for several threads at once. Errors: format_*, pickle_forbidden, limit_exceeded, integrity;
-// state_dict_mismatch where there are no tensors.
-std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> source, const ReadLimits& limits = {});
+// `model`, the first that is there, else the top; or the value of `key`, where it is given, which "" makes the top. A
+// `module.`, `_orig_mod.` or `model.` prefix is stripped where every name has it. Not for several threads at once.
+// Errors: format_*, pickle_forbidden, limit_exceeded, integrity; state_dict_mismatch where there are no tensors, or
+// none under `key`.
+std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> source, const ReadLimits& limits = {},
+                                           const std::optional<std::string>& key = {});
 
 // The names by which a timm model with these parameters knows the tensors of a checkpoint, one for each tensor. A
 // checkpoint with the names of EfficientNet-PyTorch (`_blocks.7._depthwise_conv.weight`), or torchvision's for DenseNet
@@ -74,7 +76,7 @@ std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std:
 // 1 channel: the sum over the input axis (over groups of three where there are more than 3, as space-to-depth stems
 // have); otherwise the weight repeated ⌈in_chans/3⌉ times, cut to in_chans, scaled by 3/in_chans. Computed in float32
 // and cast back to the weight's own type. Three channels: returned as it is. Errors: invalid_argument where in_chans <
-// 1; state_dict_mismatch where the weight cannot be adapted.
+// 1; state_dict_mismatch where the weight cannot be adapted; weights_nonfinite where a sum is beyond the weight's type.
 Tensor adapt_input_conv(const Tensor& weight, int64_t in_chans);
 
 }  // namespace wimm

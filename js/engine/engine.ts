@@ -25,6 +25,8 @@ export interface ModelSpec {
   outIndices: number[];
   seed: number;
   strict: boolean;
+  key: string | undefined;
+  checkFinite: boolean;
   resetClassifier: boolean;
   labelOffset: number;
   dtype: DType;
@@ -73,6 +75,6 @@ export interface Engine {
   memory(model: number): Promise<MemoryUse>;
   dispose(model: number): Promise<void>;
   preprocess(image: PixelImage, spec: PreprocessSpec): Promise<Tensor>;
-  loadStateDict(file: WeightsFile): Promise<Map<string, StateTensor>>;
+  loadStateDict(file: WeightsFile, key: string | undefined, checkFinite: boolean): Promise<Map<string, StateTensor>>;
   adaptInputConv(weight: StateTensor, inChans: number): Promise<StateTensor>;
 }

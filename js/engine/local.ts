@@ -51,8 +51,14 @@ export class LocalEngine implements Engine {
     return { data, shape: [1, ...shape] };
   }
 
-  async loadStateDict(file: WeightsFile): Promise<Map<string, StateTensor>> {
-    const tensors = await this.#reading(file, (source) => this.#call(() => this.module.loadStateDict(source!)));
+  async loadStateDict(
+    file: WeightsFile,
+    key: string | undefined,
+    checkFinite: boolean,
+  ): Promise<Map<string, StateTensor>> {
+    const tensors = await this.#reading(file, (source) =>
+      this.#call(() => this.module.loadStateDict(source!, key, checkFinite)),
+    );
     return new Map(
       tensors.map(({ name, dtype, shape, data }) => [name, { dtype, shape, data: elementsOf(dtype, data) }]),
     );

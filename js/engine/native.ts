@@ -49,7 +49,11 @@ export interface NativeModule {
     threads: number,
     onLoad: OnLoad,
   ): NativeResult<NativeModel>;
-  loadStateDict(source: NativeSource): NativeResult<({ name: string } & NativeTensor)[]>;
+  loadStateDict(
+    source: NativeSource,
+    key: string | undefined,
+    checkFinite: boolean,
+  ): NativeResult<({ name: string } & NativeTensor)[]>;
   adaptInputConv(weight: NativeTensor, inChans: number): NativeResult<NativeTensor>;
   preprocess(image: PixelImage, spec: PreprocessSpec): NativeResult<{ data: Float32Array; shape: number[] }>;
   memory(): { heap: number; used: number };

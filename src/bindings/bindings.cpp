@@ -17,6 +17,12 @@ namespace {
 
 using emscripten::val;
 
+std::unique_ptr<StateDict> open(const val& source, const val& key) {
+  std::optional<std::string> wrapper;
+  if (!key.isUndefined()) wrapper = key.as<std::string>();
+  return load_state_dict(std::make_shared<JsSource>(source), {}, wrapper);
+}
+
 // Thrown where JavaScript asks a load to stop.
 struct LoadStopped {};
 
@@ -65,6 +71,7 @@ ModelOptions options_from_js(const val& spec) {
   options.out_indices = shape_from_js(spec["outIndices"]);
   options.seed = static_cast<uint64_t>(spec["seed"].as<double>());
   options.strict = spec["strict"].as<bool>();
+  options.check_finite = spec["checkFinite"].as<bool>();
   options.reset_classifier = spec["resetClassifier"].as<bool>();
   options.label_offset = static_cast<int64_t>(spec["labelOffset"].as<double>());
   options.dtype = dtype_from_js(spec["dtype"]);
@@ -82,7 +89,7 @@ val create(const val& spec, const val& source, int threads, const val& on_load) 
       if (!on_load(static_cast<double>(done), static_cast<double>(total)).as<bool>()) throw LoadStopped{};
     };
     std::unique_ptr<StateDict> weights;
-    if (!source.isUndefined()) weights = load_state_dict(std::make_shared<JsSource>(source));
+    if (!source.isUndefined()) weights = open(source, spec["key"]);
     options.weights = weights.get();
     return val(create_model(spec["architecture"].as<std::string>(), options));
   });
@@ -127,14 +134,17 @@ val model_memory(const Model& model) {
   return result;
 }
 
-val read_state_dict(const val& source) {
+val read_state_dict(const val& source, const val& key, bool finite) {
   return guarded([&] {
-    const std::unique_ptr<StateDict> weights = load_state_dict(std::make_shared<JsSource>(source));
+    const std::unique_ptr<StateDict> weights = open(source, key);
     val tensors = val::array();
     for (size_t i = 0; i < weights->tensors().size(); ++i) {
-      val tensor = to_js(weights->read(i));
-      tensor.set("name", weights->tensors()[i].name);
-      tensors.call<void>("push", tensor);
+      const std::string& name = weights->tensors()[i].name;
+      const Tensor tensor = weights->read(i);
+      if (finite) check_finite(tensor, name);
+      val value = to_js(tensor);
+      value.set("name", name);
+      tensors.call<void>("push", value);
     }
     return tensors;
   });

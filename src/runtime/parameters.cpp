@@ -175,13 +175,14 @@ void Parameters::throw_mismatch() const {
 std::vector<float> Parameters::finish(const Tensor& tensor, std::string_view name) const {
   std::vector<float> values = to_float32(tensor, name);
   if (options_.dtype == DType::float16)
-    for (float& v : values) {
-      const float half = half_to_float(float_to_half(v));
-      if (std::isinf(half) && !std::isinf(v))
-        throw Error(ErrorCode::weights_nonfinite, "a weight of " + std::to_string(v) + " in " + std::string(name) +
-                                                      " is beyond float16; use dtype 'float32'")
+    for (size_t i = 0; i < values.size(); ++i) {
+      const float half = half_to_float(float_to_half(values[i]));
+      if (std::isinf(half) && !std::isinf(values[i]))
+        throw Error(ErrorCode::weights_nonfinite, "element " + std::to_string(i) + " of " + quote(name) + ", " +
+                                                      std::to_string(values[i]) +
+                                                      ", is beyond float16; use dtype 'float32'")
             .in_tensor(name);
-      v = half;
+      values[i] = half;
     }
   return values;
 }
@@ -190,6 +191,7 @@ std::vector<float> Parameters::read_weights(ParameterId id) const {
   const Parameter& parameter = network_.graph.parameters[id];
   if (parameter.init == Init::constant || fit_[id] == Fit::none) return random_parameter(parameter, options_.seed);
   Tensor tensor = options_.weights->read(source_[id]);
+  if (options_.check_finite) check_finite(tensor, parameter.name);
   if (fit_[id] == Fit::adapt_input) tensor = adapt_input_conv(tensor, options_.in_chans);
   if (fit_[id] == Fit::drop_rows) {
     const size_t row_bytes = tensor.data.size() / static_cast<size_t>(tensor.shape[0]);

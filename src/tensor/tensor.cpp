@@ -3,6 +3,7 @@
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -126,6 +127,41 @@ uint16_t float_to_bfloat16(float value) {
   return static_cast<uint16_t>(shift_right_rounded(bits, 16));
 }
 
+namespace {
+
+std::string element_of(size_t index, std::string_view name) {
+  return "element " + std::to_string(index) + " of " + (name.empty() ? "a tensor" : quote(name));
+}
+
+Error beyond(DType dtype, size_t index, std::string_view name) {
+  return Error(ErrorCode::weights_nonfinite,
+               element_of(index, name) + " is beyond " + std::string(name_of(dtype)) + "; use a wider type")
+      .in_tensor(name);
+}
+
+template <class T>
+T element(const Tensor& tensor, size_t index) {
+  T value;
+  std::memcpy(&value, &tensor.data[index * sizeof(T)], sizeof(T));
+  return value;
+}
+
+// Of an element of a floating-point tensor.
+bool is_finite(const Tensor& tensor, size_t index) {
+  switch (tensor.dtype) {
+    case DType::float16:
+      return std::isfinite(half_to_float(element<uint16_t>(tensor, index)));
+    case DType::bfloat16:
+      return std::isfinite(bfloat16_to_float(element<uint16_t>(tensor, index)));
+    case DType::float64:
+      return std::isfinite(element<double>(tensor, index));
+    default:
+      return std::isfinite(element<float>(tensor, index));
+  }
+}
+
+}  // namespace
+
 std::vector<float> to_float32(const Tensor& tensor, std::string_view name) {
   std::vector<float> values(tensor.data.size() / size_of(tensor.dtype));
   const auto out = std::as_writable_bytes(std::span(values));
@@ -141,6 +177,9 @@ std::vector<float> to_float32(const Tensor& tensor, std::string_view name) {
       break;
     case DType::float64:
       convert<double, float>(tensor.data, out, [](double value) { return static_cast<float>(value); });
+      for (size_t i = 0; i < values.size(); ++i) {
+        if (std::isinf(values[i]) && is_finite(tensor, i)) throw beyond(DType::float32, i, name);
+      }
       break;
     default:
       throw Error(ErrorCode::state_dict_mismatch, (name.empty() ? "A tensor" : "Tensor " + quote(name)) +
@@ -172,6 +211,23 @@ Tensor cast(const Tensor& tensor, DType dtype) {
       result.data = tensor.data;
   }
   return result;
+}
+
+Tensor narrow(const Tensor& tensor, DType dtype, std::string_view name) {
+  Tensor result = cast(tensor, dtype);
+  for (size_t i = 0; i < tensor.data.size() / sizeof(float); ++i) {
+    if (!is_finite(result, i) && is_finite(tensor, i)) throw beyond(dtype, i, name);
+  }
+  return result;
+}
+
+void check_finite(const Tensor& tensor, std::string_view name) {
+  if (!is_floating_point(tensor.dtype)) return;
+  for (size_t i = 0; i < tensor.data.size() / size_of(tensor.dtype); ++i) {
+    if (is_finite(tensor, i)) continue;
+    throw Error(ErrorCode::weights_nonfinite, element_of(i, name) + " is not finite; the weights are damaged")
+        .in_tensor(name);
+  }
 }
 
 }  // namespace wimm

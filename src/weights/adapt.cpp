@@ -73,7 +73,7 @@ Tensor adapt_input_conv(const Tensor& weight, int64_t in_chans) {
   Tensor adapted{DType::float32, {kernel.out_chans, kernel.in_chans, weight.shape[2], weight.shape[3]}, {}};
   const auto bytes = std::as_bytes(std::span(kernel.data));
   adapted.data.assign(bytes.begin(), bytes.end());
-  return cast(adapted, weight.dtype);
+  return narrow(adapted, weight.dtype);
 }
 
 }  // namespace wimm

@@ -2,16 +2,20 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "wimm/weights.h"
 
 namespace wimm {
 
-// Each checks the structure of the whole file before it returns, and reads no tensor data.
+// Each checks the structure of the whole file before it returns, and reads no tensor data. `key` as in load_state_dict.
 std::unique_ptr<StateDict> open_safetensors(std::shared_ptr<const ByteSource> source, const ReadLimits& limits);
-std::unique_ptr<StateDict> open_pytorch_zip(std::shared_ptr<const ByteSource> source, const ReadLimits& limits);
-std::unique_ptr<StateDict> open_pytorch_legacy(std::shared_ptr<const ByteSource> source, const ReadLimits& limits);
+std::unique_ptr<StateDict> open_pytorch_zip(std::shared_ptr<const ByteSource> source, const ReadLimits& limits,
+                                            const std::optional<std::string>& key);
+std::unique_ptr<StateDict> open_pytorch_legacy(std::shared_ptr<const ByteSource> source, const ReadLimits& limits,
+                                               const std::optional<std::string>& key);
 
 // Bytes of a tensor from a file, after checking its rank, its dimensions and the size against the limits.
 uint64_t checked_byte_count(DType dtype, const Shape& shape, const ReadLimits& limits);

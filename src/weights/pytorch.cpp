@@ -16,18 +16,53 @@ namespace {
 
 constexpr std::string_view kWrappers[] = {"state_dict_ema", "model_ema", "state_dict", "model"};
 
-const pickle::Dict& find_state_dict(const pickle::Object& object) {
+bool has_tensors(const pickle::Object& object, const pickle::Dict& dict) {
+  return std::ranges::any_of(dict.items, [&](const auto& item) { return object.get<pickle::TensorRef>(item.second); });
+}
+
+// The keys of `top` under which there are tensors, for a message.
+std::string keys_of_tensors(const pickle::Object& object, const pickle::Dict& top) {
+  constexpr size_t kKeysInMessage = 5;
+  std::string keys;
+  size_t count = 0;
+  std::unordered_set<pickle::Ref> seen;  // one dictionary may be the value of a million keys
+  for (const auto& [key, value] : top.items) {
+    const auto* name = object.get<std::string>(key);
+    const auto* inner = object.get<pickle::Dict>(value);
+    if (name == nullptr || inner == nullptr || !seen.insert(value).second || !has_tensors(object, *inner)) continue;
+    if (++count <= kKeysInMessage) keys += (keys.empty() ? "" : ", ") + quote(*name);
+  }
+  return count > kKeysInMessage ? keys + ", …" : keys;
+}
+
+Error no_tensors(const pickle::Object& object, const pickle::Dict& top, const std::optional<std::string>& key) {
+  std::string message = "the checkpoint holds no tensors ";
+  message += !key           ? "at its top nor under state_dict or model"
+             : key->empty() ? "at its top"
+                            : "under the key " + quote(*key);
+  const std::string keys = keys_of_tensors(object, top);
+  if (!keys.empty()) message += "; those that it has are under " + keys + ", one of which may be given as key";
+  if (key && !key->empty() && has_tensors(object, top)) message += "; it has some at its top, whose key is \"\"";
+  return Error(ErrorCode::state_dict_mismatch, message);
+}
+
+const pickle::Dict& find_state_dict(const pickle::Object& object, const std::optional<std::string>& key) {
   const auto* top = object.get<pickle::Dict>(object.root);
   if (top == nullptr) {
     throw Error(ErrorCode::state_dict_mismatch,
                 "the checkpoint holds something other than a dictionary of tensors; save the model's state_dict()");
   }
+  const auto under = [&](std::string_view name) {
+    const std::optional<pickle::Ref> value = object.find(*top, name);
+    return value ? object.get<pickle::Dict>(*value) : nullptr;
+  };
+  const pickle::Dict* found = key && !key->empty() ? under(*key) : nullptr;
   for (const std::string_view wrapper : kWrappers) {
-    const std::optional<pickle::Ref> value = object.find(*top, wrapper);
-    const auto* inner = value ? object.get<pickle::Dict>(*value) : nullptr;
-    if (inner != nullptr) return *inner;
+    if (!key && found == nullptr) found = under(wrapper);
   }
-  return *top;
+  if (found == nullptr && (!key || key->empty())) found = top;
+  if (found == nullptr || !has_tensors(object, *found)) throw no_tensors(object, *top, key);
+  return *found;
 }
 
 // Elements from the first of the view to the last, in the storage. The view is not empty and inside its storage.
@@ -68,10 +103,10 @@ void gather(const pickle::TensorView& view, size_t item_bytes, std::span<const s
 uint64_t byte_count(const pickle::Storage& storage) { return checked_multiply(storage.size, size_of(storage.dtype)); }
 
 PytorchStateDict::PytorchStateDict(std::string_view format, const pickle::Object& object, StorageReader read_storage,
-                                   const ReadLimits& limits)
+                                   const ReadLimits& limits, const std::optional<std::string>& key)
     : format_(format), read_storage_(std::move(read_storage)) {
   std::unordered_set<std::string_view> names;
-  for (const auto& [key, value] : find_state_dict(object).items) {
+  for (const auto& [key, value] : find_state_dict(object, key).items) {
     const auto* tensor = object.get<pickle::TensorRef>(value);
     if (tensor == nullptr) continue;
     const auto* name = object.get<std::string>(key);
@@ -82,10 +117,6 @@ PytorchStateDict::PytorchStateDict(std::string_view format, const pickle::Object
     const pickle::TensorView& view = object.tensors[tensor->index];
     tensors_.push_back({*name, object.storages[view.storage].dtype, view.shape});
     views_.push_back(view);
-  }
-  if (tensors_.empty()) {
-    throw Error(ErrorCode::state_dict_mismatch,
-                "the checkpoint holds no tensors, neither at its top nor under state_dict or model");
   }
   check_limits(tensors_, limits);
   strip_wrapper_prefixes(tensors_);

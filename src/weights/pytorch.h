@@ -3,7 +3,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,11 +19,11 @@ class PytorchStateDict final : public StateDict {
   // Reads out.size() bytes of a storage of the pickle from byte `offset`.
   using StorageReader = std::function<void(size_t storage, uint64_t offset, std::span<std::byte> out)>;
 
-  // Finds the state dict in the pickled object, in timm's order: the value of `state_dict_ema`, `model_ema`,
-  // `state_dict` or `model`, where it is a dictionary, else the object itself. Values that are no tensors are left out.
-  // Errors: state_dict_mismatch where there are no tensors; format_corrupt, limit_exceeded.
+  // Finds the state dict in the pickled object: the value of `key`, or in timm's order that of `state_dict_ema`,
+  // `model_ema`, `state_dict` or `model`, where it is a dictionary, else the object itself. Values that are no tensors
+  // are left out. Errors: state_dict_mismatch where there are no tensors; format_corrupt, limit_exceeded.
   PytorchStateDict(std::string_view format, const pickle::Object& object, StorageReader read_storage,
-                   const ReadLimits& limits);
+                   const ReadLimits& limits, const std::optional<std::string>& key);
 
   std::string_view format() const override { return format_; }
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }

@@ -94,7 +94,8 @@ std::vector<uint64_t> find_storages(const ByteSource& source, uint64_t position,
 
 }  // namespace
 
-std::unique_ptr<StateDict> open_pytorch_legacy(std::shared_ptr<const ByteSource> source, const ReadLimits& limits) {
+std::unique_ptr<StateDict> open_pytorch_legacy(std::shared_ptr<const ByteSource> source, const ReadLimits& limits,
+                                               const std::optional<std::string>& key) {
   ByteStream stream(*source, 0, source->size());
   check_magic(stream, limits);
   check_protocol(stream, limits);
@@ -105,7 +106,7 @@ std::unique_ptr<StateDict> open_pytorch_legacy(std::shared_ptr<const ByteSource>
   const auto read_storage = [source, offsets](size_t storage, uint64_t offset, std::span<std::byte> out) {
     source->read(offsets[storage] + offset, out);
   };
-  return std::make_unique<PytorchStateDict>("pytorch-legacy", object, read_storage, limits);
+  return std::make_unique<PytorchStateDict>("pytorch-legacy", object, read_storage, limits, key);
 }
 
 }  // namespace wimm

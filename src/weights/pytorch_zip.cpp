@@ -54,7 +54,8 @@ void check_kind(const ZipArchive& archive, const std::string& root) {
 
 }  // namespace
 
-std::unique_ptr<StateDict> open_pytorch_zip(std::shared_ptr<const ByteSource> source, const ReadLimits& limits) {
+std::unique_ptr<StateDict> open_pytorch_zip(std::shared_ptr<const ByteSource> source, const ReadLimits& limits,
+                                            const std::optional<std::string>& key) {
   const auto archive = std::make_shared<const ZipArchive>(std::move(source), limits);
   const std::string root = find_root(*archive);
   check_kind(*archive, root);
@@ -78,7 +79,7 @@ std::unique_ptr<StateDict> open_pytorch_zip(std::shared_ptr<const ByteSource> so
   const auto read_storage = [archive, records](size_t storage, uint64_t offset, std::span<std::byte> out) {
     archive->read(*records[storage], offset, out);
   };
-  return std::make_unique<PytorchStateDict>("pytorch", object, read_storage, limits);
+  return std::make_unique<PytorchStateDict>("pytorch", object, read_storage, limits, key);
 }
 
 }  // namespace wimm

@@ -54,6 +54,15 @@ bool is_safetensors(std::string_view head) { return has_at(head, 8, "{"); }
 // PROTO and its argument; a header length of safetensors has a zero behind these two bytes.
 bool is_pickle(std::string_view head) { return head[0] == '\x80' && head[1] >= 1 && head[1] <= 9 && head[2] != 0; }
 
+// Of a format whose files have nothing but their top.
+std::unique_ptr<StateDict> without_wrappers(std::unique_ptr<StateDict> state_dict,
+                                            const std::optional<std::string>& key) {
+  if (!key || key->empty()) return state_dict;
+  throw Error(ErrorCode::state_dict_mismatch, "the file, of the format " + std::string(state_dict->format()) +
+                                                  ", holds its tensors at its top and nothing under the key " +
+                                                  quote(*key) + "; load it without a key");
+}
+
 // No '{' where it should be, but a header length before it: damaged safetensors.
 bool resembles_safetensors(std::string_view head) { return head.substr(4, 4) == std::string_view("\0\0\0\0", 4); }
 
@@ -65,18 +74,19 @@ std::optional<size_t> StateDict::find(std::string_view name) const {
   return static_cast<size_t>(found - tensors().begin());
 }
 
-std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> source, const ReadLimits& limits) {
+std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> source, const ReadLimits& limits,
+                                           const std::optional<std::string>& key) {
   std::string head(static_cast<size_t>(std::min<uint64_t>(kHeadBytes, source->size())), '\0');
   source->read(0, std::as_writable_bytes(std::span(head)));
   if (head.size() < 8) {
     throw Error(ErrorCode::format_truncated, "the file has only " + std::to_string(head.size()) + " bytes");
   }
-  if (head.starts_with("PK\x03\x04") || head.starts_with("PK\x05\x06")) return open_pytorch_zip(source, limits);
-  if (has_at(head, 8, "WIMM")) return std::make_unique<Pack>(source, limits);
-  if (is_safetensors(head)) return open_safetensors(source, limits);
-  if (is_pickle(head)) return open_pytorch_legacy(source, limits);
+  if (head.starts_with("PK\x03\x04") || head.starts_with("PK\x05\x06")) return open_pytorch_zip(source, limits, key);
+  if (has_at(head, 8, "WIMM")) return without_wrappers(std::make_unique<Pack>(source, limits), key);
+  if (is_safetensors(head)) return without_wrappers(open_safetensors(source, limits), key);
+  if (is_pickle(head)) return open_pytorch_legacy(source, limits, key);
   refuse_other_formats(head);
-  if (resembles_safetensors(head)) return open_safetensors(source, limits);
+  if (resembles_safetensors(head)) return without_wrappers(open_safetensors(source, limits), key);
   throw Error(ErrorCode::format_unknown, "the file is neither safetensors, nor a PyTorch checkpoint, nor a wimm pack");
 }
 

@@ -1,12 +1,16 @@
 // Every architecture has timm's parameters: their names, shapes and order.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <cstring>
+#include <limits>
 #include <set>
 #include <string>
 
 #include "models/families.h"
 #include "parity/goldens.h"
 #include "parity/synthetic.h"
+#include "wimm/error.h"
 #include "wimm/model.h"
 
 using namespace wimm;
@@ -24,6 +28,36 @@ TEST_CASE("every architecture has a golden") {
   for (const std::string_view variant : list_variants()) {
     INFO(variant);
     CHECK(names.contains(variant));
+  }
+}
+
+TEST_CASE("weights that are not finite are loaded, or an error where that is asked for") {
+  struct Damaged : parity::SyntheticCheckpoint {
+    using SyntheticCheckpoint::SyntheticCheckpoint;
+    Tensor read(size_t index) const override {
+      Tensor tensor = SyntheticCheckpoint::read(index);
+      const float value = std::numeric_limits<float>::infinity();
+      if (tensors()[index].name == "fc.weight") std::memcpy(&tensor.data[3 * sizeof(float)], &value, sizeof(value));
+      return tensor;
+    }
+  };
+  std::vector<TensorInfo> tensors;
+  for (const Parameter& parameter : build_network("test_resnet", BuildOptions()).graph.parameters) {
+    tensors.push_back({parameter.name, parameter.dtype, parameter.shape});
+  }
+  const Damaged checkpoint(tensors, 2, DType::float32);
+  ModelOptions options;
+  options.weights = &checkpoint;
+  const FloatTensor input = parity::images({1, 3, 32, 32});
+  CHECK_FALSE(std::isfinite(create_model("test_resnet", options)->forward({input.shape, input.data}).data[0]));
+  options.check_finite = true;
+  try {
+    create_model("test_resnet", options);
+    FAIL("it was created");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::weights_nonfinite);
+    CHECK(error.tensor() == "fc.weight");
+    CHECK(std::string(error.what()).starts_with("element 3 of \"fc.weight\""));
   }
 }
 

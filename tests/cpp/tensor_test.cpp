@@ -33,6 +33,43 @@ Tensor float_tensor(std::vector<float> values) {
 
 }  // namespace
 
+TEST_CASE("what is not finite is told from what becomes so by narrowing") {
+  const auto error_of = [](const auto& call) {
+    try {
+      call();
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::weights_nonfinite);
+      CHECK(error.tensor() == "name");
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const Tensor bounds = float_tensor({65504, -65504, 1e-8f});
+  CHECK(error_of([&] { narrow(bounds, DType::float16, "name"); }).empty());
+  CHECK(error_of([&] { check_finite(bounds, "name"); }).empty());
+  const Tensor large = float_tensor({1, 65520});
+  CHECK(error_of([&] { narrow(large, DType::float16, "name"); }).starts_with("element 1 of \"name\""));
+  CHECK(error_of([&] { narrow(large, DType::bfloat16, "name"); }).empty());
+  for (const float value : {infinity, -infinity, std::nanf("")}) {
+    const Tensor tensor = float_tensor({1, 2, value});
+    CHECK(error_of([&] { narrow(tensor, DType::float16, "name"); }).empty());
+    for (const DType dtype : {DType::float32, DType::float16, DType::bfloat16}) {
+      CHECK(error_of([&] { check_finite(cast(tensor, dtype), "name"); }).starts_with("element 2 of \"name\""));
+    }
+  }
+
+  Tensor wide{DType::float64, {2}, std::vector<std::byte>(16)};
+  const auto set = [&](double value) { std::memcpy(&wide.data[8], &value, sizeof(value)); };
+  set(1e300);
+  CHECK(error_of([&] { check_finite(wide, "name"); }).empty());
+  CHECK(error_of([&] { to_float32(wide, "name"); }).starts_with("element 1 of \"name\""));
+  set(infinity);
+  CHECK(error_of([&] { check_finite(wide, "name"); }).starts_with("element 1 of \"name\""));
+  CHECK(to_float32(wide, "name")[1] == infinity);
+  CHECK(
+      error_of([&] { check_finite({DType::int64, {1}, std::vector<std::byte>(8, std::byte{0xff})}, "name"); }).empty());
+}
+
 TEST_CASE("dtypes have PyTorch's names and sizes") {
   CHECK(name_of(DType::float32) == "float32");
   CHECK(name_of(DType::bfloat16) == "bfloat16");

@@ -70,6 +70,37 @@ TEST_CASE("sums and products of sizes do not wrap") {
   CHECK(code_of([] { checked_size(largest); }) == "ERR_LIMIT_EXCEEDED");
 }
 
+TEST_CASE("the key of a checkpoint's tensors may be chosen") {
+  const auto open = [](const std::string& file, const std::optional<std::string>& key) {
+    return load_state_dict(file_source(WIMM_SOURCE_DIR "/tests/faults/torch/" + file), {}, key);
+  };
+  const auto first_float = [](const StateDict& state_dict) {
+    return to_float32(state_dict.read(state_dict.find("conv.weight").value()))[0];
+  };
+  const std::string both = "V18_model_ema.pth";  // the weights of `model_ema` are those of `model` and 1
+  CHECK(first_float(*open(both, "model_ema")) == first_float(*open(both, {})));
+  CHECK(first_float(*open(both, "model_ema")) == first_float(*open(both, "model")) + 1);
+  CHECK(open("V18_model_prefixed.pth", "model")->find("conv.weight"));
+  CHECK(open("V10_module_legacy.pth", "")->find("conv.weight"));
+  CHECK(open("V01_every_dtype.safetensors", "")->find("float16"));
+
+  const auto message_of = [&](const std::string& file, const std::string& key) {
+    try {
+      open(file, key);
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::state_dict_mismatch);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  for (const char* key : {"", "none", "epoch", "optimizer"}) {
+    CAPTURE(key);
+    CHECK(message_of(both, key).find("under \"model\", \"model_ema\"") != std::string::npos);
+  }
+  CHECK(message_of("V10_module.pth", "model").find("at its top") != std::string::npos);
+  CHECK(message_of("V01_every_dtype.safetensors", "model").find("without a key") != std::string::npos);
+}
+
 TEST_CASE("UTF-8 is told from what only resembles it") {
   for (const char* text : {"", "abc", "Gewichte", "\u00fc", "\u91cd\u307f", "\U0001f600", "\U0010ffff"})
     CHECK(is_utf8(text));

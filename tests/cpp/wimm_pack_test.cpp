@@ -138,6 +138,18 @@ TEST_CASE("where wimm-pack fails it leaves nothing behind, and what was there st
   CHECK(read_text(output) == "as it was");
 }
 
+TEST_CASE("wimm-pack takes the tensors from under a key") {
+  const Folder folder;
+  const std::string both = WIMM_SOURCE_DIR "/tests/faults/torch/V18_model_ema.pth";
+  for (const char* command : {"inspect", "verify"}) {
+    CHECK(run(folder, std::string(command) + " --key model " + both) == 0);
+    CHECK(run(folder, std::string(command) + " --key none " + both) == 1);
+    CHECK(read_text(folder / "err").find("model_ema") != std::string::npos);
+  }
+  CHECK(run(folder, convert(both, folder / "out.wimm", "--key ''")) == 1);
+  CHECK(read_text(folder / "err").find("ERR_STATE_DICT_MISMATCH") != std::string::npos);
+}
+
 TEST_CASE("wimm-pack tells wrong usage from failure") {
   const Folder folder;
   CHECK(run(folder, "--help") == 0);

@@ -159,6 +159,53 @@ test('integers where float weights are due are a mismatch', async () => {
   await rejects(logits({ weights: safetensors(changed) }), 'ERR_STATE_DICT_MISMATCH', /fc\.bias/);
 });
 
+test('the tensors of a checkpoint are under the key of choice', async () => {
+  const file = join(import.meta.dirname, '../faults/torch/V18_model_ema.pth'); // model_ema is model and 1
+  const values = async (key) => (await loadStateDict(file, { key })).get('conv.weight').data;
+  const averaged = await values('model_ema');
+  assert.deepEqual(averaged, await values(undefined));
+  assert.deepEqual(
+    averaged,
+    (await values('model')).map((value) => value + 1),
+  );
+  for (const key of ['', 'none', 'optimizer', 'epoch', '__proto__']) {
+    await rejects(values(key), 'ERR_STATE_DICT_MISMATCH', /"model", "model_ema"/);
+  }
+  await rejects(logits({ weights: file, key: 'none' }), 'ERR_STATE_DICT_MISMATCH', /"model", "model_ema"/);
+  await rejects(logits({ weights: bytes, key: 'model' }), 'ERR_STATE_DICT_MISMATCH', /without a key/);
+  assert.deepEqual(await logits({ weights: bytes, key: '' }), expected);
+  for (const key of [1, null, ['model']]) await rejects(values(key), 'ERR_INVALID_ARGUMENT', /key/);
+});
+
+test('weights that are not finite load, or are an error with checkFinite', async () => {
+  for (const value of [NaN, -Infinity]) {
+    const data = weights.get('fc.weight').data.with(7, value);
+    const damaged = safetensors(new Map([...weights, ['fc.weight', { ...weights.get('fc.weight'), data }]]));
+    assert.ok(!Number.isFinite((await logits({ weights: damaged }))[0]));
+    assert.deepEqual((await loadStateDict(damaged)).get('fc.weight').data, data);
+    for (const load of [
+      loadStateDict(damaged, { checkFinite: true }),
+      logits({ weights: damaged, checkFinite: true }),
+    ]) {
+      const { tensor } = await rejects(load, 'ERR_WEIGHTS_NONFINITE', /element 7 of "fc\.weight"/);
+      assert.equal(tensor, 'fc.weight');
+    }
+  }
+  assert.deepEqual(await logits({ weights: bytes, checkFinite: true }), expected);
+});
+
+test('weights that a narrower type cannot hold are an error', async () => {
+  const changed = (name, tensor) => safetensors(new Map([...weights, [name, { ...weights.get(name), ...tensor }]]));
+  const large = changed('fc.weight', { data: weights.get('fc.weight').data.with(5, 1e6) });
+  await rejects(logits({ weights: large, dtype: 'float16' }), 'ERR_WEIGHTS_NONFINITE', /element 5 of "fc\.weight"/);
+  const doubles = Float64Array.from(weights.get('fc.bias').data).with(9, 1e300);
+  const wide = changed('fc.bias', { dtype: 'F64', data: doubles });
+  await rejects(logits({ weights: wide }), 'ERR_WEIGHTS_NONFINITE', /element 9 of "fc\.bias"/);
+  const halves = new Uint16Array(64 * 3 * 49).fill(0x7b00); // 57344, three of which half precision cannot add
+  const half = changed('conv1.weight', { dtype: 'F16', data: halves });
+  await rejects(logits({ weights: half, inChans: 1 }), 'ERR_WEIGHTS_NONFINITE');
+});
+
 test('another number of classes drops the classifier of the weights', async () => {
   const model = await createModel('resnet18', { weights: bytes, numClasses: 7, threads: 1 });
   assert.deepEqual((await model.forward(images(3))).shape, [1, 7]);
