@@ -1,19 +1,11 @@
 // Architectures give timm's numbers through the public interface (tests/native/parity.test.mjs has all of them, and more).
-import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { createModel } from 'wimm';
 
-import { checkpoint, images, sampleIndices } from '../parity/synthetic.mjs';
+import { images } from '../parity/synthetic.mjs';
+import { assertGolden, checkpointOf, goldens } from './goldens.mjs';
 import { safetensors } from './support.mjs';
-
-const folder = join(import.meta.dirname, '../parity/goldens');
-const goldens = readdirSync(folder).flatMap((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')).cases);
-
-// Of the largest magnitude. Both sides compute in float32, in different orders.
-const tolerance = 1e-4;
 
 // The small ones, and one of each kind of ResNet.
 const kinds = [
@@ -33,30 +25,20 @@ const ofAnyChannels = ({ model, dtype, num_classes }) =>
 // The checkpoint of the case before, which often serves again.
 let last = { model: '', file: new Uint8Array() };
 
-async function checkpointOf({ model, gain }) {
-  if (last.model === model) return last.file;
-  const random = await createModel(model, { threads: 1 });
-  last = { model, file: safetensors(checkpoint(random.parameters(), gain)) };
-  random.dispose();
+async function fileOf(golden) {
+  if (last.model !== golden.model) last = { model: golden.model, file: safetensors(await checkpointOf(golden)) };
   return last.file;
-}
-
-function assertEqual(what, { shape, data }, golden) {
-  assert.deepEqual(shape, golden.shape, what);
-  const indices = sampleIndices(golden.samples.length, data.length);
-  const error = indices.reduce((worst, index, i) => Math.max(worst, Math.abs(data[index] - golden.samples[i])), 0);
-  assert.ok(error <= tolerance * golden.max, `${what} differ by ${error} of ${golden.max}`);
 }
 
 for (const golden of goldens.filter((golden) => plain(golden) || ofAnyChannels(golden))) {
   test(`${golden.model} [${golden.input}]`, async () => {
-    const weights = await checkpointOf(golden);
+    const weights = await fileOf(golden);
     const model = await createModel(golden.model, { weights, inChans: golden.in_chans, threads: 1 });
     const x = images(golden.input);
     const features = await model.forwardFeatures(x);
-    assertEqual('features', features, golden.features);
-    assertEqual('logits', await model.forward(x), golden.logits);
-    assertEqual('logits of features', await model.forwardHead(features), golden.logits);
+    assertGolden('features', features, golden.features);
+    assertGolden('logits', await model.forward(x), golden.logits);
+    assertGolden('logits of features', await model.forwardHead(features), golden.logits);
     model.dispose();
   });
 }

@@ -48,6 +48,9 @@ MORE_CASES = {
 for name in ("resnet18", "seresnet50", "resnet50_gn", "efficientnet_b0", "mobilenetv3_large_100", "hardcorenas_a"):
     MORE_CASES[name] = [dict(num_classes=0), dict(num_classes=10), dict(num_classes=0, global_pool="")]
     MORE_CASES[name] += [dict(global_pool=pool) for pool in ("max", "avgmax", "catavgmax")]
+# The models of timm's guide, at channel counts that take each path of the adaptation; resnet34 is above.
+for name in ("inception_v3", "cspdarknet53", "cspdarknet53_iabn", "cspresnet50", "cspresnet50d", "cspresnext50", "densenet121", "resnet50d"):
+    MORE_CASES[name] = [dict(in_chans=n) for n in (1, 4, 8, 25)]
 # A classifier that is a convolution takes maps too.
 MORE_CASES["dla46_c"] = [dict(num_classes=0), dict(num_classes=10), dict(global_pool="")]
 MORE_CASES["dla46_c"] += [dict(global_pool="catavgmax"), dict(in_chans=1), dict(in_chans=25)]
@@ -111,6 +114,14 @@ def choose_gain(model, shapes, size):
     return best[1]
 
 
+def adapt_input_conv(in_chans, weight):
+    if hasattr(timm.models, "adapt_input_conv"):
+        return timm.models.adapt_input_conv(in_chans, weight)
+    if in_chans == 1:  # what timm 0.3.4 does within load_pretrained
+        return weight.sum(dim=1, keepdim=True)
+    return weight.repeat(1, math.ceil(in_chans / 3), 1, 1)[:, :in_chans] * (3 / in_chans)
+
+
 def feature_levels(arch, in_chans, count):
     """timm's feature_info, as (module, channels, reduction) of each level."""
     indices = tuple(range(count))
@@ -130,8 +141,8 @@ def run_case(arch, gain, size, batch=1, in_chans=3, num_classes=None, global_poo
     if dtype == "float16":
         weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     if in_chans != 3:
-        first = model.pretrained_cfg["first_conv"] + ".weight"
-        weights[first] = timm.models.adapt_input_conv(in_chans, weights[first])
+        first = model.default_cfg["first_conv"] + ".weight"
+        weights[first] = adapt_input_conv(in_chans, weights[first])
         model = timm.create_model(arch, in_chans=in_chans, **kwargs).eval()
     model.load_state_dict(weights)
 
