@@ -23,6 +23,13 @@ Shape read_shape(const rapidjson::Value& json) {
   return shape;
 }
 
+DType dtype_of(std::string_view name) {
+  for (const DType dtype : {DType::float32, DType::float16, DType::bfloat16}) {
+    if (name_of(dtype) == name) return dtype;
+  }
+  throw std::runtime_error("goldens have no dtype " + std::string(name));
+}
+
 GoldenTensor read_tensor(const rapidjson::Value& json) {
   GoldenTensor tensor{
       read_shape(json["shape"]), json["mean"].GetDouble(), json["std"].GetDouble(), json["max"].GetDouble(), {}};
@@ -35,7 +42,7 @@ Golden read_golden(const rapidjson::Value& json) {
                 .in_chans = json["in_chans"].GetInt64(),
                 .num_classes = json["num_classes"].GetInt64(),
                 .global_pool = std::nullopt,
-                .dtype = json["dtype"] == "float16" ? DType::float16 : DType::float32,
+                .dtype = dtype_of(json["dtype"].GetString()),
                 .gain = json["gain"].GetDouble(),
                 .input = read_shape(json["input"]),
                 .digest = json["state_dict"]["digest"].GetString(),

@@ -40,9 +40,9 @@ import synthetic  # noqa: E402
 
 # Beside the plain case that every architecture has.
 MORE_CASES = {
-    "resnet34": [dict(in_chans=n, dtype=t) for t in ("float32", "float16") for n in (1, 2, 3, 4, 8, 25)]
+    "resnet34": [dict(in_chans=n, dtype=t) for t in ("float32", "float16", "bfloat16") for n in (1, 2, 3, 4, 8, 25)]
     + [dict(batch=2), dict(size=(64, 160))],
-    "tf_efficientnet_lite0": [dict(in_chans=n, dtype=t) for t in ("float32", "float16") for n in (1, 2, 3, 4, 8, 25)]
+    "tf_efficientnet_lite0": [dict(in_chans=n, dtype=t) for t in ("float32", "float16", "bfloat16") for n in (1, 2, 3, 4, 8, 25)]
     + [dict(batch=2), dict(size=(64, 160))],
 }
 for name in ("resnet18", "seresnet50", "resnet50_gn", "efficientnet_b0", "mobilenetv3_large_100", "hardcorenas_a"):
@@ -138,8 +138,9 @@ def run_case(arch, gain, size, batch=1, in_chans=3, num_classes=None, global_poo
     shapes = shapes_of(model)
     gain = gain or choose_gain(model, shapes, size)
     weights = checkpoint(shapes, gain)
-    if dtype == "float16":
-        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    if dtype != "float32":
+        kept = getattr(torch, dtype)
+        weights = {name: tensor.to(kept) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     if in_chans != 3:
         first = model.default_cfg["first_conv"] + ".weight"
         weights[first] = adapt_input_conv(in_chans, weights[first])

@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / 'faults'))
 import torch_files as torch  # noqa: E402
 
-STORAGES = {'F32': 'FloatStorage', 'F16': 'HalfStorage', 'I64': 'LongStorage'}
+STORAGES = {'F32': 'FloatStorage', 'F16': 'HalfStorage', 'BF16': 'BFloat16Storage', 'I64': 'LongStorage'}
 
 
 def strides(shape):
@@ -32,7 +32,7 @@ def main():
         key, shape = str(index), info['shape']
         begin, end = info['data_offsets']
         storages[key] = bytes(data[begin:end])
-        counts[key] = (end - begin) * 8 // int(info['dtype'][1:])
+        counts[key] = (end - begin) * 8 // int(info['dtype'].lstrip('BFI'))
         storage = torch.storage(key, counts[key], STORAGES[info['dtype']], (torch.NONE,) if legacy else ())
         tensors[name] = torch.tensor(storage, 0, shape, strides(shape))
     body = torch.dict_of(tensors)

@@ -90,6 +90,44 @@ export function checkpoint(parameters, gain) {
   return tensors;
 }
 
+/** Float32 values as the bits of float16, rounded to the nearest, ties to even. Subnormal ones are multiples of 2^-24. */
+function toHalf(values) {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(values, (value, i) => {
+    const sign = (bits[i] >>> 16) & 0x8000;
+    if (Math.abs(value) < 2 ** -14) {
+      const scaled = Math.abs(value) * 2 ** 24;
+      const floor = Math.floor(scaled);
+      return sign | (floor + (scaled - floor > 0.5 || (scaled - floor === 0.5 && floor % 2) ? 1 : 0));
+    }
+    return sign | roundOff((bits[i] & 0x7fffffff) - (112 << 23), 13);
+  });
+}
+
+function toBfloat16(values) {
+  return Uint16Array.from(new Uint32Array(values.buffer, values.byteOffset, values.length), (bits) =>
+    roundOff(bits, 16),
+  );
+}
+
+/** `bits` without its last ones, rounded to the nearest, ties to even. */
+function roundOff(bits, count) {
+  const kept = bits >>> count;
+  const rest = bits & (2 ** count - 1);
+  return kept + (rest > 2 ** (count - 1) || (rest === 2 ** (count - 1) && kept % 2) ? 1 : 0);
+}
+
+/** The same checkpoint with its floats kept in another type, 'float16' or 'bfloat16'. */
+export function narrowed(tensors, dtype) {
+  const [name, convert] = dtype === 'float16' ? ['F16', toHalf] : ['BF16', toBfloat16];
+  return new Map(
+    [...tensors].map(([key, tensor]) => [
+      key,
+      tensor.dtype === 'F32' ? { ...tensor, dtype: name, data: convert(tensor.data) } : tensor,
+    ]),
+  );
+}
+
 /** What the models are given. */
 export function images(shape) {
   return { shape, data: fill('input', product(shape), 0, 1.7) };
