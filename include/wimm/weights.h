@@ -68,8 +68,8 @@ std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> sou
                                            const std::optional<std::string>& key = {});
 
 // The names by which a timm model with these parameters knows the tensors of a checkpoint, one for each tensor. A
-// checkpoint with the names of EfficientNet-PyTorch (`_blocks.7._depthwise_conv.weight`), or torchvision's for DenseNet
-// and VGG, is recognised by its content; others keep theirs.
+// checkpoint with the names of EfficientNet-PyTorch (`_blocks.7._depthwise_conv.weight`), or torchvision's for
+// DenseNet, RegNet and VGG, is recognised by its content; others keep theirs.
 std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters);
 
 // timm's adapt_input_conv: the weight [O, 3·n, kH, kW] of a first convolution for another number of input channels.

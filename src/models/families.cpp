@@ -24,6 +24,7 @@ std::span<const Family> families() {
       mobilenetv3_family(),
       nasnet_family(),
       pnasnet_family(),
+      regnet_family(),
       resnet_family(),
       rexnet_family(),
       selecsls_family(),

@@ -44,6 +44,7 @@ Family inception_v4_family();
 Family mobilenetv3_family();
 Family nasnet_family();
 Family pnasnet_family();
+Family regnet_family();
 Family resnet_family();
 Family rexnet_family();
 Family selecsls_family();

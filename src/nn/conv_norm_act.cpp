@@ -10,6 +10,9 @@ NodeId norm_act(const Scope& scope, std::string_view name, NodeId x, const NormA
     case Norm::inplace:
       x = scope.inplace_batch_norm(name, x, options.eps);
       break;
+    case Norm::groups_of_16:
+      x = scope.group_norm(name, x, scope.channels(x) / 16, options.eps);
+      break;
     case Norm::batch:
       x = scope.batch_norm(name, x, options.eps);
       break;

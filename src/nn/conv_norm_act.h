@@ -7,8 +7,9 @@
 
 namespace wimm::nn {
 
-// inplace: in-place activated batch norm (arXiv 1712.02616), which counts no batches.
-enum class Norm : uint8_t { batch, inplace, evo_s0 };
+// inplace: in-place activated batch norm (arXiv 1712.02616), which counts no batches. groups_of_16: group norm, 16
+// channels a group.
+enum class Norm : uint8_t { batch, inplace, groups_of_16, evo_s0 };
 
 // What follows a convolution. EvoNorm-S0, of 32 groups, is its own activation.
 struct NormAct {

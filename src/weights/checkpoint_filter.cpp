@@ -35,6 +35,14 @@ constexpr Rename kDepthwiseSeparable[] = {{"_depthwise_conv.", "conv_dw."},   {"
 constexpr Rename kVgg[] = {
     {"classifier.0.", "pre_logits.fc1."}, {"classifier.3.", "pre_logits.fc2."}, {"classifier.6.", "head.fc."}};
 
+// torchvision's RegNet, and what follows "trunk_output.block1.block1-0." in a block of it.
+constexpr Rename kRegNet[] = {{"stem.0.", "stem.conv."}, {"stem.1.", "stem.bn."}, {"fc.", "head.fc."}};
+constexpr Rename kRegNetBlock[] = {
+    {"f.a.0.", "conv1.conv."},       {"f.a.1.", "conv1.bn."},       {"f.b.0.", "conv2.conv."},
+    {"f.b.1.", "conv2.bn."},         {"f.c.0.", "conv3.conv."},     {"f.c.1.", "conv3.bn."},
+    {"proj.0.", "downsample.conv."}, {"proj.1.", "downsample.bn."}, {"f.se.", "se."}};
+
+constexpr std::string_view kRegNetTrunk = "trunk_output.block";
 constexpr std::string_view kFlatBlocks = "_blocks.", kStagedBlocks = "blocks.";
 
 std::optional<std::string> rename(std::string_view name, std::span<const Rename> renames) {
@@ -119,6 +127,24 @@ void rename_densenet(std::vector<std::string>& names) {
   }
 }
 
+void rename_regnet(std::vector<std::string>& names) {
+  const auto in_trunk = [](std::string_view name) { return name.starts_with(kRegNetTrunk); };
+  if (std::ranges::none_of(names, in_trunk)) return;
+  for (std::string& name : names) {
+    std::string_view rest = name;
+    std::optional<std::string> renamed = rename(rest, kRegNet);
+    if (in_trunk(rest)) {
+      rest.remove_prefix(kRegNetTrunk.size());
+      const std::optional<unsigned> stage = take_index(rest);
+      rest.remove_prefix(std::min(rest.find('-') + 1, rest.size()));
+      const std::optional<unsigned> block = stage ? take_index(rest) : std::nullopt;
+      renamed = block ? rename(rest, kRegNetBlock) : std::nullopt;
+      if (renamed) renamed->insert(0, "s" + std::to_string(*stage) + ".b" + std::to_string(*block + 1) + ".");
+    }
+    if (renamed) name = std::move(*renamed);
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters) {
@@ -127,6 +153,7 @@ std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std:
   rename_efficientnet(tensors, parameters, names);
   rename_vgg(parameters, names);
   rename_densenet(names);
+  rename_regnet(names);
   return names;
 }
 

@@ -174,6 +174,31 @@ TEST_CASE("names of EfficientNet-PyTorch become timm's") {
   CHECK(timm_names({{"_bn1.weight", DType::float32, {}}}, parameters)[0] == "_bn1.weight");
 }
 
+TEST_CASE("torchvision's names of RegNet become timm's") {
+  const std::pair<const char*, const char*> names[] = {
+      {"stem.0.weight", "stem.conv.weight"},
+      {"stem.1.running_var", "stem.bn.running_var"},
+      {"trunk_output.block1.block1-0.proj.0.weight", "s1.b1.downsample.conv.weight"},
+      {"trunk_output.block1.block1-0.proj.1.bias", "s1.b1.downsample.bn.bias"},
+      {"trunk_output.block1.block1-0.f.a.0.weight", "s1.b1.conv1.conv.weight"},
+      {"trunk_output.block3.block3-11.f.b.1.weight", "s3.b12.conv2.bn.weight"},
+      {"trunk_output.block3.block3-11.f.se.fc1.bias", "s3.b12.se.fc1.bias"},
+      {"trunk_output.block4.block4-1.f.c.0.weight", "s4.b2.conv3.conv.weight"},
+      {"trunk_output.block4.other", "trunk_output.block4.other"},
+      {"trunk_output.block", "trunk_output.block"},
+      {"fc.weight", "head.fc.weight"},
+  };
+  std::vector<TensorInfo> tensors;
+  std::vector<std::string> expected;
+  for (const auto& [from, to] : names) {
+    tensors.push_back({from, DType::float32, {}});
+    expected.push_back(to);
+  }
+  CHECK(timm_names(tensors, {}) == expected);
+  CHECK(timm_names({{"stem.0.weight", DType::float32, {}}, {"fc.bias", DType::float32, {}}}, {}) ==
+        std::vector<std::string>{"stem.0.weight", "fc.bias"});
+}
+
 TEST_CASE("torchvision's names of DenseNet and VGG become timm's") {
   const auto renamed = [](const std::string& name) {
     return timm_names({{name, DType::float32, {}}}, std::vector<std::string>{"pre_logits.fc1.weight"})[0];
