@@ -28,6 +28,7 @@ std::span<const Family> families() {
       resnet_family(),
       rexnet_family(),
       selecsls_family(),
+      senet_family(),
       vgg_family(),
       vovnet_family(),
       xception_aligned_family(),

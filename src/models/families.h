@@ -48,6 +48,7 @@ Family regnet_family();
 Family resnet_family();
 Family rexnet_family();
 Family selecsls_family();
+Family senet_family();
 Family vgg_family();
 Family vovnet_family();
 Family xception_aligned_family();
