@@ -8,6 +8,7 @@
 #include "models/families.h"
 #include "models/variants.h"
 #include "nn/head.h"
+#include "nn/multi_scale.h"
 #include "nn/scope.h"
 
 namespace wimm {
@@ -64,33 +65,11 @@ struct Builder {
     return scope.batch_norm("bn3", conv1x1(scope, "conv3", x, channels));
   }
 
-  // Res2Net: the channels in four parts; each but the last is convolved after the result before it is added.
   NodeId bottle2neck(const Scope& scope, NodeId x, int64_t channels, int64_t stride) const {
     const int64_t width = middle_channels(channels);
     x = relu(scope, scope.batch_norm("bn1", conv1x1(scope, "conv1", x, width * res2net_scale)));
-    std::array<Conv2d, res2net_scale - 1> convs;
-    for (size_t i = 0; i < convs.size(); ++i) {
-      convs[i] = scope["convs"].declare_conv2d(std::to_string(i), width,
-                                               {.out_channels = width,
-                                                .kernel = 3,
-                                                .stride = stride,
-                                                .groups = spec.cardinality,
-                                                .padding = nn::padding(1)});
-    }
-    std::vector<NodeId> parts;
-    for (size_t i = 0; i < convs.size(); ++i) {
-      const auto index = static_cast<int64_t>(i);
-      NodeId part = scope.slice(x, index * width, width);
-      if (i > 0 && stride == 1) part = scope.add(parts.back(), part);
-      part = scope["convs"][index].node(convs[i], {part}, width);
-      parts.push_back(relu(scope, scope["bns"].batch_norm(std::to_string(i), part)));
-    }
-    NodeId last = scope.slice(x, (res2net_scale - 1) * width, width);
-    if (stride > 1) {
-      last = scope.avg_pool("pool", last, {.kernel = {3, 3}, .stride = {stride, stride}, .padding = nn::padding(1)});
-    }
-    parts.push_back(last);
-    return scope.batch_norm("bn3", conv1x1(scope, "conv3", scope.concat(parts), channels));
+    x = nn::multi_scale(scope, x, {res2net_scale, stride, spec.cardinality, stride == 1});
+    return scope.batch_norm("bn3", conv1x1(scope, "conv3", x, channels));
   }
 
   NodeId block(const Scope& scope, NodeId x, NodeId shortcut, int64_t channels, int64_t stride) const {

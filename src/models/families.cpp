@@ -25,6 +25,7 @@ std::span<const Family> families() {
       nasnet_family(),
       pnasnet_family(),
       regnet_family(),
+      res2net_family(),
       resnet_family(),
       rexnet_family(),
       selecsls_family(),

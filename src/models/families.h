@@ -45,6 +45,7 @@ Family mobilenetv3_family();
 Family nasnet_family();
 Family pnasnet_family();
 Family regnet_family();
+Family res2net_family();
 Family resnet_family();
 Family rexnet_family();
 Family selecsls_family();
