@@ -166,11 +166,17 @@ struct MixExperts {
   int64_t experts;
 };
 
+// Split attention's mixture: x [N, H, W, radix·C] (radix-major), each split and channel weighted by the softmax over
+// the radix of logits [N, 1, 1, radix·C] (group-major, then radix-major) → [N, H, W, C].
+struct MixSplits {
+  int64_t radix, groups;
+};
+
 // [N, H, W, C] → [N, C·H·W], in NCHW order as PyTorch's flatten.
 struct Flatten {};
 
 using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, EvoNormS0, Binary, MaxPool,
                         AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens, ToImage,
-                        Attention, AttentionPool, MixExperts, Flatten, Upsample>;
+                        Attention, AttentionPool, MixExperts, MixSplits, Flatten, Upsample>;
 
 }  // namespace wimm

@@ -162,10 +162,10 @@ double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shap
 
 std::string_view kind_of(const Op& op) {
   static constexpr std::string_view names[] = {
-      "input",       "affine",      "conv2d",         "linear",      "activate",     "group_norm",
-      "layer_norm",  "evo_norm_s0", "binary",         "max_pool",    "avg_pool",     "adaptive_avg_pool",
-      "global_pool", "concat",      "slice",          "pad",         "channel_conv", "to_tokens",
-      "to_image",    "attention",   "attention_pool", "mix_experts", "flatten",      "upsample"};
+      "input",       "affine",     "conv2d",       "linear",    "activate",          "group_norm",  "layer_norm",
+      "evo_norm_s0", "binary",     "max_pool",     "avg_pool",  "adaptive_avg_pool", "global_pool", "concat",
+      "slice",       "pad",        "channel_conv", "to_tokens", "to_image",          "attention",   "attention_pool",
+      "mix_experts", "mix_splits", "flatten",      "upsample"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

@@ -64,6 +64,7 @@ std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& read
 std::unique_ptr<Kernel> make_kernel(const Attention& op);
 std::unique_ptr<Kernel> make_kernel(const AttentionPool& op);
 std::unique_ptr<Kernel> make_kernel(const MixExperts& op);
+std::unique_ptr<Kernel> make_kernel(const MixSplits& op);
 std::unique_ptr<Kernel> make_kernel(const Flatten& op);
 
 }  // namespace wimm

@@ -26,6 +26,7 @@ std::span<const Family> families() {
       pnasnet_family(),
       regnet_family(),
       res2net_family(),
+      resnest_family(),
       resnet_family(),
       rexnet_family(),
       selecsls_family(),

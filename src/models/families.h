@@ -46,6 +46,7 @@ Family nasnet_family();
 Family pnasnet_family();
 Family regnet_family();
 Family res2net_family();
+Family resnest_family();
 Family resnet_family();
 Family rexnet_family();
 Family selecsls_family();

@@ -1,9 +1,11 @@
-// Squeeze-and-excitation and efficient channel attention, as timm/layers/squeeze_excite.py, global_context.py and
-// eca.py.
+// Squeeze-and-excitation and efficient channel attention, as timm/layers/squeeze_excite.py, global_context.py,
+// eca.py and split_attn.py.
 #include "nn/attention.h"
 
 #include <algorithm>
 #include <cmath>
+
+#include "nn/channels.h"
 
 namespace wimm::nn {
 
@@ -43,6 +45,21 @@ NodeId efficient_channel_attention(const Scope& scope, NodeId x, int64_t kernel)
 int64_t eca_kernel(int64_t channels) {
   const auto nearest = static_cast<int64_t>((std::log2(static_cast<double>(channels)) + 1) / 2);
   return std::max<int64_t>(nearest | 1, 3);
+}
+
+NodeId split_attention(const Scope& scope, NodeId x, int64_t radix, int64_t groups) {
+  const int64_t channels = scope.channels(x), splits = channels * radix;
+  x = scope.conv2d("conv", x, {.out_channels = splits, .kernel = 3, .groups = groups * radix, .padding = padding(1)});
+  x = scope.activate("act0", scope.batch_norm("bn0", x), Activation::relu);
+  const NodeId pooled = scope.global_pool("pool", x, PoolKind::avg, true);
+  NodeId sum = scope.slice(pooled, 0, channels);
+  for (int64_t r = 1; r < radix; ++r) sum = scope.add(sum, scope.slice(pooled, r * channels, channels));
+  const int64_t reduced = make_divisible(static_cast<double>(splits) / 4, 8, 32);
+  NodeId gate = scope.conv2d("fc1", sum, {.out_channels = reduced, .groups = groups, .bias = true});
+  gate = scope.activate("act1", scope.batch_norm("bn1", gate), Activation::relu);
+  gate = scope.conv2d("fc2", gate, {.out_channels = splits, .groups = groups, .bias = true});
+  if (radix == 1) return scope.mul(x, scope.activate("gate", gate, Activation::sigmoid));
+  return scope["rsoftmax"].node(MixSplits{.radix = radix, .groups = groups}, {x, gate}, channels);
 }
 
 }  // namespace wimm::nn

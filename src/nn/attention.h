@@ -1,4 +1,4 @@
-// Channel attention: a map scaled by a gate computed from its pooled self.
+// Channel attention: a map scaled, or its splits mixed, by a gate computed from its pooled self.
 #pragma once
 
 #include <cstdint>
@@ -28,5 +28,9 @@ NodeId global_context(const Scope& scope, NodeId x, int64_t reduced_channels, Ac
 NodeId efficient_channel_attention(const Scope& scope, NodeId x, int64_t kernel);
 // Its kernel for a number of channels: odd, near (log2(channels) + 1) / 2.
 int64_t eca_kernel(int64_t channels);
+
+// ResNeSt's split attention (arXiv 2004.08955): a 3×3 convolution makes `radix` splits of x's channels, and a gate
+// computed from all of them mixes them again. One split is scaled alone.
+NodeId split_attention(const Scope& scope, NodeId x, int64_t radix, int64_t groups);
 
 }  // namespace wimm::nn

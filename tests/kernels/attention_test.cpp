@@ -104,5 +104,35 @@ TEST_CASE("a mixture of experts sums their results by the weights of each image"
   }
 }
 
+TEST_CASE("splits are mixed channel by channel, by the softmax over the radix of their logits") {
+  struct SplitCase {
+    int64_t images, radix, groups, channels;
+  };
+  for (const auto& [images, radix, groups, channels] :
+       {SplitCase{2, 2, 1, 8}, SplitCase{1, 4, 2, 10}, SplitCase{3, 2, 3, 9}, SplitCase{1, 1, 1, 5}}) {
+    CAPTURE(radix);
+    CAPTURE(channels);
+    const int64_t pixels = 15, width = channels / groups;
+    const FloatTensor inputs[] = {random_tensor({images, 3, 5, radix * channels}, 1),
+                                  random_tensor({images, 1, 1, radix * channels}, 2, 40)};
+    std::vector<double> expected;
+    for (int64_t i = 0; i < images * pixels * channels; ++i) {
+      const int64_t pixel = i / channels, image = pixel / pixels, c = i % channels;
+      std::vector<double> logits;
+      for (int64_t r = 0; r < radix; ++r)
+        logits.push_back(
+            inputs[1].data[static_cast<size_t>(((image * groups + c / width) * radix + r) * width + c % width)]);
+      const std::vector<double> weights = softmax(logits);
+      double sum = 0;
+      for (int64_t r = 0; r < radix; ++r)
+        sum +=
+            weights[static_cast<size_t>(r)] * inputs[0].data[static_cast<size_t>((pixel * radix + r) * channels + c)];
+      expected.push_back(sum);
+    }
+    const auto kernel = make_kernel(MixSplits{.radix = radix, .groups = groups});
+    CHECK(difference(run_kernel(*kernel, inputs, {images, 3, 5, channels}), expected) < tolerance);
+  }
+}
+
 }  // namespace
 }  // namespace wimm::testing

@@ -51,7 +51,7 @@ for name in ("resnet18", "seresnet50", "resnet50_gn", "efficientnet_b0", "mobile
 # The models of timm's guide, at channel counts that take each path of the adaptation; resnet34 is above.
 for name in ("inception_v3", "cspdarknet53", "cspdarknet53_iabn", "cspresnet50", "cspresnet50d", "cspresnext50", "densenet121", "resnet50d"):
     MORE_CASES[name] = [dict(in_chans=n) for n in (1, 4, 8, 25)]
-for name in ("res2net50_26w_4s",):
+for name in ("res2net50_26w_4s", "resnest14d"):
     MORE_CASES[name] = [dict(in_chans=n) for n in (1, 4, 8, 25)]
     MORE_CASES[name] += [dict(num_classes=0), dict(num_classes=10), dict(global_pool="max"), dict(batch=2)]
 # A classifier that is a convolution takes maps too.
