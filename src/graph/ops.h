@@ -166,8 +166,8 @@ struct MixExperts {
   int64_t experts;
 };
 
-// Split attention's mixture: x [N, H, W, radix·C] (radix-major), each split and channel weighted by the softmax over
-// the radix of logits [N, 1, 1, radix·C] (group-major, then radix-major) → [N, H, W, C].
+// The mixture of split attention and selective kernels: x [N, H, W, radix·C] (radix-major), each split and channel
+// weighted by the softmax over the radix of logits [N, 1, 1, radix·C] (group-major, then radix-major) → [N, H, W, C].
 struct MixSplits {
   int64_t radix, groups;
 };

@@ -31,6 +31,7 @@ std::span<const Family> families() {
       rexnet_family(),
       selecsls_family(),
       senet_family(),
+      sknet_family(),
       vgg_family(),
       vovnet_family(),
       xception_aligned_family(),

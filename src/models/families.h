@@ -51,6 +51,7 @@ Family resnet_family();
 Family rexnet_family();
 Family selecsls_family();
 Family senet_family();
+Family sknet_family();
 Family vgg_family();
 Family vovnet_family();
 Family xception_aligned_family();

@@ -58,7 +58,7 @@ for name in ("res2net50_26w_4s", "resnest14d"):
 MORE_CASES["dla46_c"] = [dict(num_classes=0), dict(num_classes=10), dict(global_pool="")]
 MORE_CASES["dla46_c"] += [dict(global_pool="catavgmax"), dict(in_chans=1), dict(in_chans=25)]
 # Families with a stem or an end of their own: first convolutions of other channels, and ends of every kind.
-for name in ("regnety_002", "regnetv_040", "regnetz_005", "legacy_seresnet18", "legacy_senet154"):
+for name in ("regnety_002", "regnetv_040", "regnetz_005", "legacy_seresnet18", "legacy_senet154", "skresnet18"):
     MORE_CASES[name] = [dict(in_chans=n) for n in (1, 4, 8, 25)] + [dict(num_classes=0), dict(num_classes=10)]
     MORE_CASES[name] += [dict(num_classes=0, global_pool=""), dict(global_pool="catavgmax"), dict(batch=2)]
 
