@@ -88,7 +88,7 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     return (await this.#runOne('forward', 'forward', x)) as Output;
   }
 
-  /** Images [N, C, H, W] → the last feature map, before pooling. */
+  /** Images [N, C, H, W] → the last feature map [N, C, H, W], or a transformer's tokens [N, L, C], before pooling. */
   async forwardFeatures(x: Tensor): Promise<Tensor> {
     return this.#runOne('forwardFeatures', 'forwardFeatures', x);
   }

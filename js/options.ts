@@ -174,7 +174,7 @@ export const createModelChecks = {
   hub: webAddress,
   inChans: integer(1, 65_536),
   numClasses: integer(0, 1_000_000),
-  globalPool: oneOf('avg', 'max', 'avgmax', 'catavgmax', ''),
+  globalPool: oneOf('avg', 'max', 'avgmax', 'catavgmax', 'token', 'map', 'prr', ''),
   dtype,
   threads: threadsCheck,
   worker: boolean,

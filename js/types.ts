@@ -137,14 +137,15 @@ export interface CreateModelOptions extends LoadOptions {
   inChans?: number;
   /** Default: the model's own. Another number starts with a random classifier; 0 has none. */
   numClasses?: number;
-  globalPool?: 'avg' | 'max' | 'avgmax' | 'catavgmax' | '';
+  /** Default: the model's own. Maps can be pooled by 'catavgmax', tokens by 'token', 'map' and 'prr'; '' is no pool. */
+  globalPool?: 'avg' | 'max' | 'avgmax' | 'catavgmax' | 'token' | 'map' | 'prr' | '';
   /** How weights are kept. Default 'float32'. */
   dtype?: 'float32' | 'float16';
   /** Default: as many as the machine and the page allow. */
   threads?: number;
   /** Run in a worker. Not in this version, which runs where it is called. */
   worker?: boolean;
-  /** [height, width], or both, for models of fixed size. */
+  /** [height, width], or both, for models of fixed size, whose position embeddings are resampled. */
   imgSize?: number | [number, number];
   /** `forward` gives the feature maps of `outIndices`. */
   featuresOnly?: boolean;

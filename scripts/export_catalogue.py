@@ -28,6 +28,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TORCHVISION_STUB = ROOT / "tests/parity/torchvision_stub"
 TIMM, OLD_TIMM = "1.0.31", "0.3.4"
 
+# Dropped architectures whose kin have moved to a module of their own.
+MOVED = {"vit_small_resnet50d_s3_224": "vision_transformer_hybrid"}
+
 # Lets timm 0.3.4 import from its wheel, beside a torch that has lost torch._six.
 OLD_TIMM_PRELUDE = """
 import collections.abc, json, sys, types
@@ -114,7 +117,7 @@ def read_catalogue(timm, old_wheel):
         tags = {tag: cfg_fields(default_cfg.cfgs[tag]) for tag in default_cfg.tags}
         current[registry._model_to_module[name], name] = tags
     retired = {
-        (old["module"], name): {"": cfg_fields(timm.models.PretrainedCfg(**old["cfg"]))}
+        (MOVED.get(name, old["module"]), name): {"": cfg_fields(timm.models.PretrainedCfg(**old["cfg"]))}
         for name, old in old_registry.items()
         if not timm.is_model(name)
     }

@@ -19,8 +19,9 @@ namespace wimm {
 struct ModelOptions {
   int64_t in_chans = 3;
   int64_t num_classes = 1000;              // 0 removes the classifier
-  std::optional<std::string> global_pool;  // "avg", "max", "avgmax", "catavgmax", "" (none); else the model's own
-  std::optional<std::array<int64_t, 2>> img_size;  // {height, width}, for models of fixed size
+  std::optional<std::string> global_pool;  // "avg", "max", "avgmax", "" (none), for maps "catavgmax", for tokens
+                                           // "token", "map", "prr"; else the model's own
+  std::optional<std::array<int64_t, 2>> img_size;  // {height, width}, for models of fixed size: positions are resampled
   bool features_only = false;
   std::vector<int64_t> out_indices;  // levels of feature_info, negative from the end; empty: those that timm gives
 
@@ -64,10 +65,10 @@ class Model {
   Model& operator=(const Model&) = delete;
   ~Model();
 
-  // x [N, C, H, W] → logits [N, num_classes]; [N, C, H, W] where neither pool nor classifier remains.
+  // x [N, C, H, W] → logits [N, num_classes]; [N, C, H, W] or [N, L, C] where neither pool nor classifier remains.
   // Errors: input_shape.
   FloatTensor forward(const FloatView& x);
-  // x → the last feature map [N, C, H, W].
+  // x → the last feature map [N, C, H, W], or a transformer's tokens [N, L, C].
   FloatTensor forward_features(const FloatView& x);
   // What `forward_features` gave → logits, or with pre_logits the pooled features [N, num_features].
   FloatTensor forward_head(const FloatView& features, bool pre_logits = false);

@@ -1,6 +1,7 @@
 // A model as a graph: nodes in topological order, and parameters under timm's names.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,17 +12,26 @@
 namespace wimm {
 
 // How a parameter is filled when no weights are given.
-enum class Init : uint8_t { zeros, ones, conv, linear, constant };
+enum class Init : uint8_t { zeros, ones, conv, linear, token, layer_scale, constant };
+
+// What a parameter [1, prefix + height · width, C] embeds: the positions of a grid, behind tokens that are in none.
+struct PositionGrid {
+  Size2d size;
+  int64_t prefix;
+  Size2d native;  // of released checkpoints
+  Resampling resampling;
+};
 
 // An entry of timm's state_dict, or a constant that the model computes itself (Init::constant: never in a checkpoint).
 struct Parameter {
   std::string name;  // "layer1.0.conv1.weight"
   Shape shape;       // as in timm
   Init init;
-  DType dtype = DType::float32;   // int64 for num_batches_tracked
-  bool takes_input = false;       // a first convolution: adapted to the number of input channels
-  bool classifier = false;        // dropped from a checkpoint of another number of classes
-  std::vector<float> constant{};  // the data of Init::constant
+  DType dtype = DType::float32;             // int64 for num_batches_tracked
+  bool takes_input = false;                 // a first convolution: adapted to the number of input channels
+  bool classifier = false;                  // dropped from a checkpoint of another number of classes
+  std::optional<PositionGrid> positions{};  // resampled from a checkpoint of another grid
+  std::vector<float> constant{};            // the data of Init::constant
 };
 
 struct Node {
@@ -50,8 +60,9 @@ struct FeatureInfo {
 struct Network {
   Graph graph;
   NodeId input = no_id;
-  NodeId features = no_id;    // forward_features: [N, H, W, C]
-  NodeId pre_logits = no_id;  // forward_head with pre_logits: [N, C], or the unpooled map
+  NodeId features = no_id;  // forward_features: [N, H, W, C], or tokens [N, L, C]
+  bool token_features = false;
+  NodeId pre_logits = no_id;  // forward_head with pre_logits: [N, C], or the unpooled map or tokens
   NodeId logits = no_id;      // [N, num_classes]; pre_logits where there is no classifier
   std::vector<FeatureInfo> feature_info;
   std::vector<int64_t> out_indices;  // the levels of feature_info that a caller gets who names none; empty: all

@@ -22,6 +22,7 @@ enum class Activation : uint8_t {
   hard_swish,
   gelu,
   gelu_tanh,
+  quick_gelu,
   tanh,
   mish,
   leaky_relu,
@@ -40,6 +41,8 @@ struct Padding {
 // The images that enter the model.
 struct Input {
   int64_t channels;
+  Size2d size{};                // the only height and width that the model takes; zeros: any
+  Size2d multiple_of = {1, 1};  // what height and width must be multiples of
 };
 
 // A channel-wise normalisation or scale that a convolution may absorb: y = x · scale + shift.
@@ -66,6 +69,7 @@ struct Conv2d {
 struct Linear {
   int64_t out_features;
   ParameterId weight = no_id, bias = no_id;
+  std::vector<Affine> folded{};                  // set by a pass: applied to the weights, in order
   Activation activation = Activation::identity;  // set by a pass
 };
 
@@ -80,10 +84,16 @@ struct GroupNorm {
   ParameterId weight, bias;
 };
 
-// Layer norm over the last dimension; weight and bias [C].
+// Layer norm over the last dimension, or over each part of it that is as long as weight and bias: a head's channels.
 struct LayerNorm {
   double eps;
   ParameterId weight, bias;
+};
+
+// x · weight / √(mean(x²) + eps), over the same channels as LayerNorm.
+struct RmsNorm {
+  double eps;
+  ParameterId weight;
 };
 
 // EvoNorm-S0: x · sigmoid(v · x) / std over groups, then weight and bias (arXiv 2004.02967).
@@ -118,7 +128,7 @@ struct AdaptiveAvgPool {
 
 enum class PoolKind : uint8_t { avg, max, avgmax, catavgmax };
 
-// [N, H, W, C] → [N, C] ([N, 2·C] for catavgmax), or → [N, 1, 1, C] with keep_dims.
+// [N, H, W, C] → [N, C] ([N, 2·C] for catavgmax), or → [N, 1, 1, C] with keep_dims. Tokens [N, L, C] → [N, C].
 struct GlobalPool {
   PoolKind kind;
   bool keep_dims = false;
@@ -151,11 +161,56 @@ struct ChannelConv {
 struct ToTokens {};
 struct ToImage {};
 
-// softmax(q · kᵀ · scale) · v; q [N, Lq, heads·d], k and v [N, Lk, kv_heads·d], each kv head shared by heads/kv_heads
-// heads.
+// Learned tokens [1, L, C], the same for each image: x [N, …] → [N, L, C].
+struct LearnedTokens {
+  ParameterId tokens;
+  int64_t count;  // L
+};
+
+// [N, L1, C], [N, L2, C], … → [N, L1 + L2 + …, C].
+struct ConcatTokens {};
+
+// [N, L, C] → [N, L - count, C], without the first tokens.
+struct DropTokens {
+  int64_t count;
+};
+
+// [N, L, C] → [N, C], one token.
+struct SelectToken {
+  int64_t index;
+};
+
+// How position embeddings become those of another grid, as PyTorch's interpolate has it.
+enum class Resampling : uint8_t {
+  bicubic,           // with antialias
+  bilinear,          // without
+  bilinear_aligned,  // without, corner onto corner
+};
+
+// Adds learned position embeddings [1, prefix + height · width, C] to tokens [N, prefix + L, C]. With a second input,
+// an image whose pixels the tokens were, the embeddings are resampled to its height and width.
+struct AddPositions {
+  ParameterId positions;
+  int64_t prefix;  // tokens before those of the grid
+  Size2d grid;
+};
+
+// softmax(q · kᵀ · scale) · v; q [N, Lq, …], k and v [N, Lk, …] → [N, Lq, heads · v.depth], each kv head shared by
+// heads/kv_heads heads. The three inputs may be one value.
 struct Attention {
+  // Where a token has its heads: head h is the `depth` channels from begin + h · stride on.
+  struct Heads {
+    int64_t begin, stride, depth;
+  };
   int64_t heads, kv_heads;
   double scale;
+  Heads q, k, v;
+};
+
+// a - λ · b, where λ = exp(q1 · k1) - exp(q2 · k2) + lambda_init: the difference of two attentions (arXiv 2410.05258).
+struct DifferentialMix {
+  ParameterId q1, k1, q2, k2;
+  double lambda_init;
 };
 
 // The mean of x [N, H, W, C] over its pixels, weighted by the softmax of logits [N, H, W, 1] → [N, 1, 1, C].
@@ -175,8 +230,9 @@ struct MixSplits {
 // [N, H, W, C] → [N, C·H·W], in NCHW order as PyTorch's flatten.
 struct Flatten {};
 
-using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, EvoNormS0, Binary, MaxPool,
-                        AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens, ToImage,
-                        Attention, AttentionPool, MixExperts, MixSplits, Flatten, Upsample>;
+using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, RmsNorm, EvoNormS0, Binary,
+                        MaxPool, AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens,
+                        ToImage, LearnedTokens, ConcatTokens, DropTokens, SelectToken, AddPositions, Attention,
+                        DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample>;
 
 }  // namespace wimm

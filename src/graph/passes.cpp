@@ -15,6 +15,13 @@ Activation* fused_activation(Op& op) {
   return nullptr;
 }
 
+// Where the affine steps that a producer's weights absorb are kept, or null for one that has no weights.
+std::vector<Affine>* folded_affines(Op& op) {
+  if (auto* conv = std::get_if<Conv2d>(&op)) return &conv->folded;
+  if (auto* linear = std::get_if<Linear>(&op)) return &linear->folded;
+  return nullptr;
+}
+
 // Lets `producer` compute what `op` computes of its result.
 bool absorb(Op& producer, const Op& op) {
   Activation* activation = fused_activation(producer);
@@ -23,12 +30,10 @@ bool absorb(Op& producer, const Op& op) {
     *activation = activate->activation;
     return true;
   }
-  if (const auto* affine = std::get_if<Affine>(&op))
-    if (auto* conv = std::get_if<Conv2d>(&producer)) {
-      conv->folded.push_back(*affine);
-      return true;
-    }
-  return false;
+  const auto* affine = std::get_if<Affine>(&op);
+  std::vector<Affine>* folded = affine ? folded_affines(producer) : nullptr;
+  if (folded) folded->push_back(*affine);
+  return folded != nullptr;
 }
 
 bool is_identity(const Op& op) {

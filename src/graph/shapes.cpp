@@ -58,6 +58,17 @@ Shape with_channels(Shape shape, int64_t channels) {
   return shape;
 }
 
+const Shape& tokens(const Shape& shape, const Node& node) {
+  if (shape.size() != 3)
+    throw Error(ErrorCode::input_shape, node.name + " expects tokens [N, L, C], got " + to_string(shape));
+  return shape;
+}
+
+int64_t checked_tokens(int64_t count, const Node& node) {
+  if (count < 1) throw Error(ErrorCode::input_shape, node.name + " gets too few tokens");
+  return count;
+}
+
 bool is_pixel(const Shape& shape) { return shape.size() == 4 && shape[1] * shape[2] == 1; }
 
 // Values that meet must have the same height and width.
@@ -105,7 +116,7 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
                        return Shape{in[0], std::max(in[1], op.at_least[0]), std::max(in[2], op.at_least[1]), in[3]};
                      },
                      [&](const GlobalPool& op) {
-                       const int64_t batch = image(inputs[0], node)[0];
+                       const int64_t batch = inputs[0].size() == 3 ? inputs[0][0] : image(inputs[0], node)[0];
                        return op.keep_dims ? Shape{batch, 1, 1, node.channels} : Shape{batch, node.channels};
                      },
                      [&](const Pad& op) {
@@ -133,6 +144,30 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
                        const Shape& in = image(inputs[0], node);
                        return Shape{in[0], in[1] * in[2], in[3]};
                      },
+                     [&](const LearnedTokens& op) { return Shape{inputs[0][0], op.count, node.channels}; },
+                     [&](const ConcatTokens&) {
+                       Shape sum = tokens(inputs[0], node);
+                       for (const Shape& more : inputs.subspan(1)) sum[1] += tokens(more, node)[1];
+                       return sum;
+                     },
+                     [&](const DropTokens& op) {
+                       const Shape& in = tokens(inputs[0], node);
+                       return Shape{in[0], checked_tokens(in[1] - op.count, node), in[2]};
+                     },
+                     [&](const SelectToken& op) {
+                       const Shape& in = tokens(inputs[0], node);
+                       checked_tokens(in[1] - op.index, node);
+                       return Shape{in[0], in[2]};
+                     },
+                     [&](const AddPositions& op) {
+                       const Shape& in = tokens(inputs[0], node);
+                       const Size2d grid = inputs.size() > 1 ? spatial(inputs[1]) : op.grid;
+                       if (in[1] != op.prefix + grid[0] * grid[1])
+                         throw Error(ErrorCode::input_shape, node.name + " has positions for " +
+                                                                 std::to_string(op.prefix + grid[0] * grid[1]) +
+                                                                 " tokens, got " + to_string(in));
+                       return in;
+                     },
                      [&](const AttentionPool&) { return Shape{inputs[0][0], 1, 1, node.channels}; },
                      [&](const ToImage&) { return Shape{inputs[1][0], inputs[1][1], inputs[1][2], inputs[0].back()}; },
                      [&](const Flatten&) {
@@ -148,24 +183,54 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
 
 double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shape& output) {
   const double elements = static_cast<double>(element_count(output));
-  return std::visit(Overloaded{
-                        [&](const Conv2d& op) {
-                          return elements *
-                                 static_cast<double>(inputs[0].back() / op.groups * op.kernel[0] * op.kernel[1]);
-                        },
-                        [&](const Linear&) { return elements * static_cast<double>(inputs[0].back()); },
-                        [&](const Attention&) { return 2 * elements * static_cast<double>(inputs[1][1]); },
-                        [&](const auto&) { return 0.0; },
-                    },
-                    node.op);
+  return std::visit(
+      Overloaded{
+          [&](const Conv2d& op) {
+            return elements * static_cast<double>(inputs[0].back() / op.groups * op.kernel[0] * op.kernel[1]);
+          },
+          [&](const Linear&) { return elements * static_cast<double>(inputs[0].back()); },
+          [&](const Attention& op) {
+            const auto depth = static_cast<double>(op.q.depth + op.v.depth) / static_cast<double>(op.v.depth);
+            return elements * depth * static_cast<double>(inputs[1][1]);
+          },
+          [&](const auto&) { return 0.0; },
+      },
+      node.op);
 }
 
 std::string_view kind_of(const Op& op) {
-  static constexpr std::string_view names[] = {
-      "input",       "affine",     "conv2d",       "linear",    "activate",          "group_norm",  "layer_norm",
-      "evo_norm_s0", "binary",     "max_pool",     "avg_pool",  "adaptive_avg_pool", "global_pool", "concat",
-      "slice",       "pad",        "channel_conv", "to_tokens", "to_image",          "attention",   "attention_pool",
-      "mix_experts", "mix_splits", "flatten",      "upsample"};
+  static constexpr std::string_view names[] = {"input",
+                                               "affine",
+                                               "conv2d",
+                                               "linear",
+                                               "activate",
+                                               "group_norm",
+                                               "layer_norm",
+                                               "rms_norm",
+                                               "evo_norm_s0",
+                                               "binary",
+                                               "max_pool",
+                                               "avg_pool",
+                                               "adaptive_avg_pool",
+                                               "global_pool",
+                                               "concat",
+                                               "slice",
+                                               "pad",
+                                               "channel_conv",
+                                               "to_tokens",
+                                               "to_image",
+                                               "learned_tokens",
+                                               "concat_tokens",
+                                               "drop_tokens",
+                                               "select_token",
+                                               "add_positions",
+                                               "attention",
+                                               "differential_mix",
+                                               "attention_pool",
+                                               "mix_experts",
+                                               "mix_splits",
+                                               "flatten",
+                                               "upsample"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

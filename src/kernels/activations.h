@@ -31,6 +31,8 @@ void with_activation(Activation activation, Use&& use) {
       return use([](f32x4 x) { return 0.5f * x * (1.0f + erf(x * 0.70710678118654752f)); });
     case Activation::gelu_tanh:
       return use([](f32x4 x) { return 0.5f * x * (1.0f + tanh(0.79788456080286536f * (x + 0.044715f * x * x * x))); });
+    case Activation::quick_gelu:
+      return use([](f32x4 x) { return x * sigmoid(1.702f * x); });
     case Activation::tanh:
       return use([](f32x4 x) { return tanh(x); });
     case Activation::mish:

@@ -1,6 +1,8 @@
 // Softmax attention between tokens, and pooling by attention.
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "kernels/kernel.h"
 #include "kernels/simd.h"
@@ -55,8 +57,11 @@ class AttentionKernel final : public Kernel {
     images_ = inputs[0][0];
     queries_ = inputs[0][1];
     keys_ = inputs[1][1];
-    depth_ = inputs[0][2] / op_.heads;
-    value_depth_ = inputs[2][2] / op_.kv_heads;
+    depth_ = op_.q.depth;
+    value_depth_ = op_.v.depth;
+    query_row_ = inputs[0][2];
+    key_row_ = inputs[1][2];
+    value_row_ = inputs[2][2];
     key_columns_ = round_up(keys_, tile_columns);
     value_columns_ = round_up(value_depth_, tile_columns);
     packed_floats_ = depth_ * key_columns_ + keys_ * value_columns_;
@@ -87,9 +92,9 @@ class AttentionKernel final : public Kernel {
     float* packed_values = packed + depth_ * key_columns_;
     for (int64_t k = 0; k < keys_; ++k) {
       const int64_t token = image * keys_ + k;
-      const float* key = keys + (token * op_.kv_heads + head) * depth_;
+      const float* key = keys + token * key_row_ + op_.k.begin + head * op_.k.stride;
       for (int64_t d = 0; d < depth_; ++d) packed[d * key_columns_ + k] = key[d];
-      std::copy_n(values + (token * op_.kv_heads + head) * value_depth_, value_depth_,
+      std::copy_n(values + token * value_row_ + op_.v.begin + head * op_.v.stride, value_depth_,
                   packed_values + k * value_columns_);
     }
   }
@@ -101,7 +106,7 @@ class AttentionKernel final : public Kernel {
     float inverse_sums[tile_rows];
     for (int64_t r = 0; r < tile_rows; ++r) {
       const int64_t query = std::min(first + r, queries_ - 1);  // a last tile may compute a query again
-      query_rows[r] = queries + ((image * queries_ + query) * op_.heads + head) * depth_;
+      query_rows[r] = queries + (image * queries_ + query) * query_row_ + op_.q.begin + head * op_.q.stride;
       score_rows[r] = scores + r * key_columns_;
     }
     multiply_rows(query_rows, depth_, kv, key_columns_, scores);
@@ -119,7 +124,35 @@ class AttentionKernel final : public Kernel {
 
   Attention op_;
   int64_t images_ = 0, queries_ = 0, keys_ = 0, depth_ = 0, value_depth_ = 0;
+  int64_t query_row_ = 0, key_row_ = 0, value_row_ = 0;  // floats a token
   int64_t key_columns_ = 0, value_columns_ = 0, packed_floats_ = 0;
+};
+
+class DifferentialMixKernel final : public Kernel {
+ public:
+  DifferentialMixKernel(const DifferentialMix& op, ParameterReader& reader)
+      : lambda_(static_cast<float>(exp_of_product(op.q1, op.k1, reader) - exp_of_product(op.q2, op.k2, reader) +
+                                   op.lambda_init)) {}
+
+  size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool&) override {
+    count_ = element_count(output);
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(count_, 16'384, [&](int64_t begin, int64_t end) {
+      map4(inputs[0], output, begin, end, [&](f32x4 a, int64_t i) { return a - lambda_ * load(inputs[1] + i); });
+    });
+  }
+
+ private:
+  static double exp_of_product(ParameterId a, ParameterId b, ParameterReader& reader) {
+    const std::vector<float> left = reader.read(a), right = reader.read(b);
+    return std::exp(std::inner_product(left.begin(), left.end(), right.begin(), 0.0));
+  }
+
+  float lambda_;
+  int64_t count_ = 0;
 };
 
 class AttentionPoolKernel final : public Kernel {
@@ -158,6 +191,9 @@ class AttentionPoolKernel final : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> make_kernel(const Attention& op) { return std::make_unique<AttentionKernel>(op); }
+std::unique_ptr<Kernel> make_kernel(const DifferentialMix& op, ParameterReader& reader) {
+  return std::make_unique<DifferentialMixKernel>(op, reader);
+}
 std::unique_ptr<Kernel> make_kernel(const AttentionPool&) { return std::make_unique<AttentionPoolKernel>(); }
 
 }  // namespace wimm

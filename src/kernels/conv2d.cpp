@@ -2,7 +2,6 @@
 #include "kernels/conv2d.h"
 
 #include "kernels/activations.h"
-#include "kernels/affine.h"
 #include "kernels/xnnpack.h"
 #include "wimm/error.h"
 
@@ -23,7 +22,7 @@ class ConvKernel final : public Kernel {
  public:
   ConvKernel(const Conv2d& op, int64_t in_channels, std::string_view layer, ParameterReader& reader)
       : layer_(layer), activation_(op.activation) {
-    auto [weight, bias] = read_conv_weights(op, layer, reader);
+    auto [weight, bias] = read_folded(op.weight, op.bias, op.out_channels, op.folded, layer, reader);
     weight_bytes_ = (weight.size() + bias.size()) * sizeof(float);
     const int64_t group_in = in_channels / op.groups, group_out = op.out_channels / op.groups;
     weight = channels_last(weight, op.out_channels, group_in, op.kernel[0] * op.kernel[1]);
@@ -73,20 +72,6 @@ class ConvKernel final : public Kernel {
 };
 
 }  // namespace
-
-ConvWeights read_conv_weights(const Conv2d& op, std::string_view layer, ParameterReader& reader) {
-  const int64_t out = op.out_channels;
-  ConvWeights weights{reader.read(op.weight), op.bias == no_id ? std::vector<float>(out) : reader.read(op.bias)};
-  const int64_t row = static_cast<int64_t>(weights.weight.size()) / out;
-  for (const Affine& affine : op.folded) {
-    const ScaleShift step = read_affine(affine, out, layer, reader);
-    for (int64_t o = 0; o < out; ++o) {
-      for (int64_t i = 0; i < row; ++i) weights.weight[o * row + i] *= step.scale[o];
-      weights.bias[o] = weights.bias[o] * step.scale[o] + step.shift[o];
-    }
-  }
-  return weights;
-}
 
 std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer,
                                     ParameterReader& reader) {

@@ -2,17 +2,10 @@
 #pragma once
 
 #include <string_view>
-#include <vector>
 
-#include "kernels/kernel.h"
+#include "kernels/affine.h"
 
 namespace wimm {
-
-// weight [out, in/groups, kH, kW] and bias [out], normalisation folded in.
-struct ConvWeights {
-  std::vector<float> weight, bias;
-};
-ConvWeights read_conv_weights(const Conv2d& op, std::string_view layer, ParameterReader& reader);
 
 // By Winograd's algorithm: for 3×3 kernels of stride 1, channels in multiples of four.
 std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, std::string_view layer,

@@ -18,7 +18,7 @@ int64_t block_count(int64_t channels) { return (channels + block - 1) / block; }
 
 class DepthwiseKernel final : public Kernel {
  public:
-  DepthwiseKernel(const Conv2d& op, const ConvWeights& weights)
+  DepthwiseKernel(const Conv2d& op, const FoldedWeights& weights)
       : op_(op), channels_(op.out_channels), window_(op.kernel[0] * op.kernel[1]), bias_(weights.bias) {
     bias_.resize(static_cast<size_t>(block_count(channels_) * block));
     weight_.resize(static_cast<size_t>(block_count(channels_) * window_ * block));
@@ -124,7 +124,8 @@ bool suits_depthwise(const Conv2d& op, int64_t channels) {
 }
 
 std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, std::string_view layer, ParameterReader& reader) {
-  return std::make_unique<DepthwiseKernel>(op, read_conv_weights(op, layer, reader));
+  return std::make_unique<DepthwiseKernel>(op,
+                                           read_folded(op.weight, op.bias, op.out_channels, op.folded, layer, reader));
 }
 
 }  // namespace wimm

@@ -130,6 +130,20 @@ ScaleShift read_affine(const Affine& op, int64_t channels, std::string_view laye
   return affine;
 }
 
+FoldedWeights read_folded(ParameterId weight, ParameterId bias, int64_t out, std::span<const Affine> steps,
+                          std::string_view layer, ParameterReader& reader) {
+  FoldedWeights weights{reader.read(weight), bias == no_id ? std::vector<float>(out) : reader.read(bias)};
+  const int64_t row = static_cast<int64_t>(weights.weight.size()) / out;
+  for (const Affine& affine : steps) {
+    const ScaleShift step = read_affine(affine, out, layer, reader);
+    for (int64_t o = 0; o < out; ++o) {
+      for (int64_t i = 0; i < row; ++i) weights.weight[o * row + i] *= step.scale[o];
+      weights.bias[o] = weights.bias[o] * step.scale[o] + step.shift[o];
+    }
+  }
+  return weights;
+}
+
 std::unique_ptr<Kernel> make_kernel(const Activate& op) { return std::make_unique<ActivateKernel>(op.activation); }
 std::unique_ptr<Kernel> make_kernel(const Binary& op) { return std::make_unique<BinaryKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, std::string_view layer,

@@ -7,7 +7,8 @@ namespace wimm {
 
 bool runs_in_place(const Op& op) {
   return std::holds_alternative<Activate>(op) || std::holds_alternative<Binary>(op) ||
-         std::holds_alternative<Affine>(op);
+         std::holds_alternative<Affine>(op) || std::holds_alternative<AddPositions>(op) ||
+         std::holds_alternative<DifferentialMix>(op);
 }
 
 bool is_view(const Op& op, const Shape& input) {
@@ -27,11 +28,15 @@ std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterRead
                         [](const ToImage&) -> Made { return nullptr; },
                         [&](const Affine& op) { return make_kernel(op, channels, node.name, reader); },
                         [&](const Conv2d& op) { return make_kernel(op, channels, node.name, reader); },
-                        [&](const Linear& op) { return make_kernel(op, channels, reader); },
+                        [&](const Linear& op) { return make_kernel(op, channels, node.name, reader); },
                         [&](const GroupNorm& op) { return make_kernel(op, channels, reader); },
                         [&](const LayerNorm& op) { return make_kernel(op, channels, reader); },
+                        [&](const RmsNorm& op) { return make_kernel(op, channels, reader); },
                         [&](const EvoNormS0& op) { return make_kernel(op, channels, reader); },
                         [&](const ChannelConv& op) { return make_kernel(op, reader); },
+                        [&](const LearnedTokens& op) { return make_kernel(op, reader); },
+                        [&](const AddPositions& op) { return make_kernel(op, reader); },
+                        [&](const DifferentialMix& op) { return make_kernel(op, reader); },
                         [](const auto& op) { return make_kernel(op); },
                     },
                     node.op);

@@ -46,10 +46,12 @@ std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, std::str
                                     ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer,
                                     ParameterReader& reader);
-std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, std::string_view layer,
+                                    ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Activate& op);
 std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const LayerNorm& op, int64_t channels, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const RmsNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const EvoNormS0& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Binary& op);
 std::unique_ptr<Kernel> make_kernel(const MaxPool& op);
@@ -61,7 +63,13 @@ std::unique_ptr<Kernel> make_kernel(const Slice& op);
 std::unique_ptr<Kernel> make_kernel(const Upsample& op);
 std::unique_ptr<Kernel> make_kernel(const Pad& op);
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const LearnedTokens& op, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const ConcatTokens& op);
+std::unique_ptr<Kernel> make_kernel(const DropTokens& op);
+std::unique_ptr<Kernel> make_kernel(const SelectToken& op);
+std::unique_ptr<Kernel> make_kernel(const AddPositions& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Attention& op);
+std::unique_ptr<Kernel> make_kernel(const DifferentialMix& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const AttentionPool& op);
 std::unique_ptr<Kernel> make_kernel(const MixExperts& op);
 std::unique_ptr<Kernel> make_kernel(const MixSplits& op);

@@ -1,6 +1,6 @@
 // Fully connected layers on XNNPACK's operator.
 #include "kernels/activations.h"
-#include "kernels/kernel.h"
+#include "kernels/affine.h"
 #include "kernels/xnnpack.h"
 
 namespace wimm {
@@ -8,17 +8,16 @@ namespace {
 
 class LinearKernel final : public Kernel {
  public:
-  LinearKernel(const Linear& op, int64_t in_features, ParameterReader& reader) : activation_(op.activation) {
-    std::vector<float> weight = reader.read(op.weight), bias;
-    if (op.bias != no_id) bias = reader.read(op.bias);
+  LinearKernel(const Linear& op, int64_t in_features, std::string_view layer, ParameterReader& reader)
+      : activation_(op.activation) {
+    auto [weight, bias] = read_folded(op.weight, op.bias, op.out_features, op.folded, layer, reader);
     weight_bytes_ = (weight.size() + bias.size()) * sizeof(float);
     weight.resize(weight.size() + overread_floats);
     initialize_xnnpack();
     const auto [low, high] = output_range(op.activation);
     xnn_operator_t created = nullptr;
     check(xnn_create_fully_connected_nc_f32(in_features, op.out_features, in_features, op.out_features, weight.data(),
-                                            bias.empty() ? nullptr : bias.data(), low, high, 0, nullptr, nullptr,
-                                            &created),
+                                            bias.data(), low, high, 0, nullptr, nullptr, &created),
           "a linear layer");
     operator_.reset(created);
   }
@@ -32,7 +31,10 @@ class LinearKernel final : public Kernel {
   void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
     check(xnn_setup_fully_connected_nc_f32(operator_.get(), inputs[0], output), "a linear layer");
     check(xnn_run_operator(operator_.get(), pool.handle()), "a linear layer");
-    if (!is_clamp(activation_)) apply_activation(activation_, output, output, count_);
+    if (!is_clamp(activation_))
+      pool.parallel_for(count_, 16'384, [&](int64_t begin, int64_t end) {
+        apply_activation(activation_, output + begin, output + begin, end - begin);
+      });
   }
 
   size_t weight_bytes() const override { return weight_bytes_; }
@@ -46,8 +48,9 @@ class LinearKernel final : public Kernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, ParameterReader& reader) {
-  return std::make_unique<LinearKernel>(op, channels, reader);
+std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, std::string_view layer,
+                                    ParameterReader& reader) {
+  return std::make_unique<LinearKernel>(op, channels, layer, reader);
 }
 
 }  // namespace wimm

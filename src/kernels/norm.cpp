@@ -1,4 +1,4 @@
-// Normalisations by statistics of the value itself: group norm, layer norm and EvoNorm-S0.
+// Normalisations by statistics of the value itself: group norm, layer norm, RMS norm and EvoNorm-S0.
 #include <algorithm>
 #include <cmath>
 
@@ -184,7 +184,7 @@ class LayerNormKernel final : public Kernel {
         bias_(read_padded(op.bias, reader)) {}
 
   size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
-    channels_ = inputs[0].back();
+    channels_ = static_cast<int64_t>(weight_.size() - overread_floats);
     rows_ = element_count(inputs[0]) / channels_;
     return 0;
   }
@@ -212,6 +212,37 @@ class LayerNormKernel final : public Kernel {
   int64_t channels_ = 0, rows_ = 0;
 };
 
+class RmsNormKernel final : public Kernel {
+ public:
+  RmsNormKernel(const RmsNorm& op, ParameterReader& reader)
+      : eps_(static_cast<float>(op.eps)), weight_(read_padded(op.weight, reader)) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    channels_ = static_cast<int64_t>(weight_.size() - overread_floats);
+    rows_ = element_count(inputs[0]) / channels_;
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / channels_), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) norm(inputs[0] + row * channels_, output + row * channels_);
+    });
+  }
+
+  size_t weight_bytes() const override { return weight_.size() * sizeof(float); }
+
+ private:
+  void norm(const float* x, float* y) const {
+    const float mean = sum_of(x, channels_, [](f32x4 v) { return v * v; }) / static_cast<float>(channels_);
+    const float inverse = 1 / std::sqrt(mean + eps_);
+    map4(x, y, 0, channels_, [&](f32x4 v, int64_t c) { return v * inverse * load(&weight_[c]); });
+  }
+
+  float eps_;
+  std::vector<float> weight_;
+  int64_t channels_ = 0, rows_ = 0;
+};
+
 }  // namespace
 
 std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t, ParameterReader& reader) {
@@ -219,6 +250,9 @@ std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t, ParameterReade
 }
 std::unique_ptr<Kernel> make_kernel(const LayerNorm& op, int64_t, ParameterReader& reader) {
   return std::make_unique<LayerNormKernel>(op, reader);
+}
+std::unique_ptr<Kernel> make_kernel(const RmsNorm& op, int64_t, ParameterReader& reader) {
+  return std::make_unique<RmsNormKernel>(op, reader);
 }
 std::unique_ptr<Kernel> make_kernel(const EvoNormS0& op, int64_t, ParameterReader& reader) {
   return std::make_unique<EvoNormS0Kernel>(op, reader);

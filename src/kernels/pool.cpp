@@ -146,8 +146,8 @@ class GlobalPoolKernel final : public Kernel {
   size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
     const Shape& in = inputs[0];
     batch_ = in[0];
-    pixels_ = in[1] * in[2];
-    channels_ = in[3];
+    channels_ = in.back();
+    pixels_ = element_count(in) / (batch_ * channels_);
     return 0;
   }
 

@@ -8,6 +8,7 @@
 #include "nn/attention.h"
 #include "nn/blur_pool.h"
 #include "nn/channels.h"
+#include "nn/transformer.h"
 
 namespace wimm::efficientnet {
 namespace {
@@ -195,9 +196,7 @@ class Block {
     const NodeId key = key_or_value(attn["key"], normed), value = key_or_value(attn["value"], normed);
 
     const auto tokens = [&](NodeId map) { return attn.scope().node(ToTokens{}, {map}, channels(map)); };
-    const double scale = 1 / std::sqrt(static_cast<double>(args_.key_dim));
-    const NodeId mixed = attn.scope().node(Attention{.heads = args_.heads, .kv_heads = 1, .scale = scale},
-                                           {tokens(query), tokens(key), tokens(value)}, channels(query));
+    const NodeId mixed = nn::attend(attn.scope(), tokens(query), tokens(key), tokens(value), args_.heads, 1);
     const NodeId image = attn.scope().node(ToImage{}, {mixed, query}, channels(mixed));
     return layers_.layer_scale(attn["output"].conv("proj", image, {args_.out_channels}));
   }

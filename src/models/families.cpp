@@ -11,6 +11,7 @@ std::span<const Family> families() {
   // clang-format off
   static const Family all[] = {
       cspnet_family(),
+      deit_family(),
       densenet_family(),
       dla_family(),
       dpn_family(),
@@ -33,6 +34,7 @@ std::span<const Family> families() {
       senet_family(),
       sknet_family(),
       vgg_family(),
+      vision_transformer_family(),
       vovnet_family(),
       xception_aligned_family(),
       xception_family(),

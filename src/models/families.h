@@ -16,7 +16,7 @@ namespace wimm {
 struct BuildOptions {
   int64_t in_chans = 3;
   int64_t num_classes = 1000;              // 0: no classifier
-  std::optional<std::string> global_pool;  // "avg", "max", "avgmax", "catavgmax", "" (none); else the variant's own
+  std::optional<std::string> global_pool;  // timm's names, "" (none); else the variant's own
   std::optional<Size2d> img_size;          // for models of fixed size
   bool pretrained = false;                 // the weights will be those that timm offers
 };
@@ -31,6 +31,7 @@ struct Family {
 
 // One a file of this folder.
 Family cspnet_family();
+Family deit_family();
 Family densenet_family();
 Family dla_family();
 Family dpn_family();
@@ -53,6 +54,7 @@ Family selecsls_family();
 Family senet_family();
 Family sknet_family();
 Family vgg_family();
+Family vision_transformer_family();
 Family vovnet_family();
 Family xception_aligned_family();
 Family xception_family();

@@ -41,6 +41,17 @@ void linear_classifier(Network& network, const Scope& scope, std::string_view na
   mark_classifier(network.graph, std::get<Linear>(network.graph.nodes[network.logits].op));
 }
 
+void distilled_classifier(Network& network, const Scope& scope, NodeId x, NodeId x_dist, int64_t num_classes) {
+  network.classifier = {scope["head"].path(), scope["head_dist"].path()};
+  network.pre_logits = network.logits = scope.scale(scope.add(x, x_dist), 0.5f);
+  if (num_classes == 0) return;
+  const NodeId logits = scope.linear("head", x, num_classes),
+               logits_dist = scope.linear("head_dist", x_dist, num_classes);
+  for (const NodeId id : {logits, logits_dist})
+    mark_classifier(network.graph, std::get<Linear>(network.graph.nodes[id].op));
+  network.logits = scope.scale(scope.add(logits, logits_dist), 0.5f);
+}
+
 void classifier_head(Network& network, const Scope& head, NodeId x, std::string_view pool, int64_t num_classes) {
   network.features = x;
   network.num_features = head.channels(x);

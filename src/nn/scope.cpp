@@ -55,6 +55,14 @@ Affine Scope::declare_statistics(int64_t channels, double eps) const {
           .eps = eps};
 }
 
+Linear Scope::declare_linear(std::string_view name, int64_t in_features, int64_t out_features, bool bias) const {
+  const Scope scope = (*this)[name];
+  Linear linear{.out_features = out_features,
+                .weight = scope.parameter("weight", {out_features, in_features}, Init::linear)};
+  if (bias) linear.bias = scope.parameter("bias", {out_features}, Init::zeros);
+  return linear;
+}
+
 Affine Scope::declare_batch_norm(std::string_view name, int64_t channels, double eps) const {
   const Scope scope = (*this)[name];
   const Affine norm = scope.declare_statistics(channels, eps);
@@ -62,7 +70,7 @@ Affine Scope::declare_batch_norm(std::string_view name, int64_t channels, double
   return norm;
 }
 
-NodeId Scope::input(int64_t channels) const { return (*this)["input"].node(Input{channels}, {}, channels); }
+NodeId Scope::input(const Input& input) const { return (*this)["input"].node(input, {}, input.channels); }
 
 NodeId Scope::conv2d(std::string_view name, NodeId x, const ConvOptions& options) const {
   Conv2d conv = declare_conv2d(name, channels(x), options);
@@ -109,11 +117,7 @@ NodeId Scope::evo_norm_s0(std::string_view name, NodeId x, int64_t groups, doubl
 }
 
 NodeId Scope::linear(std::string_view name, NodeId x, int64_t out_features, bool bias) const {
-  const Scope scope = (*this)[name];
-  Linear linear{.out_features = out_features,
-                .weight = scope.parameter("weight", {out_features, channels(x)}, Init::linear)};
-  if (bias) linear.bias = scope.parameter("bias", {out_features}, Init::zeros);
-  return scope.node(linear, {x}, out_features);
+  return (*this)[name].node(declare_linear(name, channels(x), out_features, bias), {x}, out_features);
 }
 
 NodeId Scope::activate(std::string_view name, NodeId x, Activation activation) const {

@@ -48,9 +48,11 @@ class Scope {
   // Operations with their parameters declared, for `node`: where timm declares modules in another order than it runs
   // them.
   Conv2d declare_conv2d(std::string_view name, int64_t in_channels, const ConvOptions& options) const;
+  Linear declare_linear(std::string_view name, int64_t in_features, int64_t out_features, bool bias = true) const;
   Affine declare_batch_norm(std::string_view name, int64_t channels, double eps = 1e-5) const;
 
-  NodeId input(int64_t channels) const;
+  NodeId input(int64_t channels) const { return input(Input{channels}); }
+  NodeId input(const Input& input) const;
   NodeId conv2d(std::string_view name, NodeId x, const ConvOptions& options) const;
   NodeId batch_norm(std::string_view name, NodeId x, double eps = 1e-5) const;
   NodeId inplace_batch_norm(std::string_view name, NodeId x, double eps = 1e-5) const;  // has no num_batches_tracked

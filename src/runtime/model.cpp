@@ -63,14 +63,31 @@ struct Model::Impl {
   void check_value(const FloatView& value, NodeId source) const {
     const Shape& shape = value.shape;
     const int64_t channels = network.graph.nodes[source].channels;
-    if (shape.size() != 4) throw Error(ErrorCode::input_shape, "expected images [N, C, H, W], got " + to_string(shape));
+    const bool tokens = source == network.features && network.token_features;
+    if (shape.size() != (tokens ? 3 : 4))
+      throw Error(ErrorCode::input_shape, std::string("expected ") +
+                                              (tokens ? "tokens [N, L, C]" : "images [N, C, H, W]") + ", got " +
+                                              to_string(shape));
     if (std::ranges::any_of(shape, [](int64_t size) { return size < 1; }))
       throw Error(ErrorCode::input_shape, "expected a positive size in each dimension, got " + to_string(shape));
-    if (shape[1] != channels) throw Error(ErrorCode::input_shape, wrong_channels(shape, channels, source));
+    if (shape[tokens ? 2 : 1] != channels) throw Error(ErrorCode::input_shape, wrong_channels(shape, channels, source));
     if (static_cast<uint64_t>(element_count(shape)) != value.data.size())
       throw Error(ErrorCode::input_shape, "the shape " + to_string(shape) + " needs " +
                                               std::to_string(element_count(shape)) + " values, got " +
                                               std::to_string(value.data.size()));
+    if (source == network.input) check_image_size({shape[2], shape[3]});
+  }
+
+  void check_image_size(Size2d got) const {
+    const auto text = [](Size2d size) { return std::to_string(size[0]) + " × " + std::to_string(size[1]); };
+    const auto& [channels, size, multiple_of] = std::get<Input>(network.graph.nodes[network.input].op);
+    if (size != Size2d{} && got != size)
+      throw Error(ErrorCode::input_shape, "expected images of " + text(size) + " pixels (height × width), got " +
+                                              text(got) + ". Resize them, or create the model with imgSize: [" +
+                                              std::to_string(got[0]) + ", " + std::to_string(got[1]) + "]");
+    if (got[0] % multiple_of[0] != 0 || got[1] % multiple_of[1] != 0)
+      throw Error(ErrorCode::input_shape, "expected images of a height and a width that are multiples of " +
+                                              text(multiple_of) + ", got " + text(got));
   }
 
   // What PyTorch says, and how to mend it.

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "graph/overloaded.h"
+#include "kernels/resample.h"
 #include "wimm/error.h"
 
 namespace wimm {
@@ -41,6 +42,23 @@ bool is_flattened(const Shape& shape, const Shape& weight) {
 Shape with_rows(Shape shape, int64_t rows) {
   shape[0] = rows;
   return shape;
+}
+
+// The grid of a checkpoint's position embeddings: the native one where it has as many positions, or else a square.
+std::optional<Size2d> checkpoint_grid(const PositionGrid& positions, int64_t tokens) {
+  const int64_t count = tokens - positions.prefix;
+  if (count == positions.native[0] * positions.native[1]) return positions.native;
+  const auto side = std::llround(std::sqrt(static_cast<double>(std::max<int64_t>(count, 0))));
+  return side > 0 && side * side == count ? std::optional(Size2d{side, side}) : std::nullopt;
+}
+
+Tensor resample(const Tensor& tensor, const Parameter& parameter) {
+  const auto& [size, prefix, native, resampling] = *parameter.positions;
+  const std::vector<float> values =
+      resample_positions(to_float32(tensor), prefix, *checkpoint_grid(*parameter.positions, tensor.shape[1]), size,
+                         parameter.shape[2], resampling);
+  const auto bytes = std::as_bytes(std::span(values));
+  return cast({DType::float32, parameter.shape, {bytes.begin(), bytes.end()}}, tensor.dtype);
 }
 
 uint64_t mix(uint64_t z) {
@@ -93,6 +111,12 @@ std::vector<float> random_parameter(const Parameter& parameter, uint64_t seed) {
       for (float& v : values) v = static_cast<float>((2 * random.uniform() - 1) * bound);
       break;
     }
+    case Init::token:
+      for (float& v : values) v = static_cast<float>(random.normal() * 0.02);
+      break;
+    case Init::layer_scale:
+      std::ranges::fill(values, 1e-5f);
+      break;
     case Init::constant:
       return parameter.constant;
   }
@@ -110,6 +134,10 @@ Parameters::Parameters(const Network& network, const ModelOptions& options, std:
 }
 
 Parameters::Fit Parameters::fit(const Parameter& parameter, const Shape& shape) const {
+  if (parameter.positions && shape.size() == 3 && shape[2] == parameter.shape[2]) {
+    const std::optional<Size2d> grid = checkpoint_grid(*parameter.positions, shape[1]);
+    if (grid) return *grid == parameter.positions->size ? Fit::as_is : Fit::resample;
+  }
   if (shape == parameter.shape || is_flattened(shape, parameter.shape)) return Fit::as_is;
   if (shape.size() != parameter.shape.size() || shape.empty()) return Fit::none;
   if (parameter.takes_input && shape.size() >= 2 && options_.in_chans != 3 &&
@@ -192,6 +220,7 @@ std::vector<float> Parameters::read_weights(ParameterId id) const {
   if (parameter.init == Init::constant || fit_[id] == Fit::none) return random_parameter(parameter, options_.seed);
   Tensor tensor = options_.weights->read(source_[id]);
   if (options_.check_finite) check_finite(tensor, parameter.name);
+  if (fit_[id] == Fit::resample) tensor = resample(tensor, parameter);
   if (fit_[id] == Fit::adapt_input) tensor = adapt_input_conv(tensor, options_.in_chans);
   if (fit_[id] == Fit::drop_rows) {
     const size_t row_bytes = tensor.data.size() / static_cast<size_t>(tensor.shape[0]);
@@ -224,9 +253,16 @@ std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>&
                      for (const Affine& affine : op.folded) use(affine.weight, affine.bias, affine.mean, affine.var);
                    },
                    [&](const Affine& op) { use(op.weight, op.bias, op.mean, op.var); },
-                   [&](const Linear& op) { use(op.weight, op.bias); },
+                   [&](const Linear& op) {
+                     use(op.weight, op.bias);
+                     for (const Affine& affine : op.folded) use(affine.weight, affine.bias, affine.mean, affine.var);
+                   },
                    [&](const GroupNorm& op) { use(op.weight, op.bias); },
                    [&](const LayerNorm& op) { use(op.weight, op.bias); },
+                   [&](const RmsNorm& op) { use(op.weight); },
+                   [&](const LearnedTokens& op) { use(op.tokens); },
+                   [&](const AddPositions& op) { use(op.positions); },
+                   [&](const DifferentialMix& op) { use(op.q1, op.k1, op.q2, op.k2); },
                    [&](const EvoNormS0& op) { use(op.v, op.weight, op.bias); },
                    [&](const ChannelConv& op) { use(op.weight); },
                    [](const auto&) {},

@@ -26,7 +26,7 @@ class Parameters final : public ParameterReader {
 
  private:
   // How a tensor of the file becomes a parameter.
-  enum class Fit : uint8_t { as_is, adapt_input, drop_rows, none };
+  enum class Fit : uint8_t { as_is, adapt_input, resample, drop_rows, none };
 
   void match();
   Fit fit(const Parameter& parameter, const Shape& shape) const;

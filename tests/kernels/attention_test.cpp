@@ -56,9 +56,81 @@ TEST_CASE("attention mixes values by the softmax of scaled products, each kv hea
         }
       }
     }
-    const auto kernel = make_kernel(Attention{.heads = heads, .kv_heads = kv_heads, .scale = scale});
+    const Attention::Heads all{0, depth, depth};
+    const auto kernel =
+        make_kernel(Attention{.heads = heads, .kv_heads = kv_heads, .scale = scale, .q = all, .k = all, .v = all});
     CHECK(difference(run_kernel(*kernel, inputs, inputs[0].shape), expected) < tolerance);
+
+    // The same from one value, where it can hold all: [q, k, v] of each token.
+    if (queries != keys) continue;
+    const int64_t channels = heads * depth, kv_channels = kv_heads * depth, row = channels + 2 * kv_channels;
+    FloatTensor packed{{images, queries, row}, {}};
+    for (int64_t token = 0; token < images * queries; ++token)
+      for (const FloatTensor& input : inputs) {
+        const auto first = input.data.begin() + token * input.shape[2];
+        packed.data.insert(packed.data.end(), first, first + input.shape[2]);
+      }
+    const FloatTensor same[] = {packed, packed, packed};
+    const auto packed_kernel = make_kernel(Attention{.heads = heads,
+                                                     .kv_heads = kv_heads,
+                                                     .scale = scale,
+                                                     .q = {0, depth, depth},
+                                                     .k = {channels, depth, depth},
+                                                     .v = {channels + kv_channels, depth, depth}});
+    CHECK(difference(run_kernel(*packed_kernel, same, inputs[0].shape), expected) < tolerance);
   }
+}
+
+TEST_CASE("attention takes the heads that it is told, values of another depth than keys") {
+  // Two of the four heads of q and k, each with a value twice as deep: half of a differential attention.
+  const int64_t tokens = 9, depth = 5;
+  const FloatTensor qkv = random_tensor({1, tokens, 12 * depth}, 4);
+  const FloatTensor inputs[] = {qkv, qkv, qkv};
+  const auto at = [&](int64_t token, int64_t c) {
+    return static_cast<double>(qkv.data[static_cast<size_t>(token * 12 * depth + c)]);
+  };
+  std::vector<double> expected;
+  for (int64_t i = 0; i < tokens; ++i)
+    for (int64_t head = 0; head < 2; ++head) {
+      const int64_t from = (2 * head + 1) * depth;
+      std::vector<double> logits;
+      for (int64_t k = 0; k < tokens; ++k) {
+        double product = 0;
+        for (int64_t d = 0; d < depth; ++d) product += at(i, from + d) * at(k, 4 * depth + from + d);
+        logits.push_back(product * 0.3);
+      }
+      const std::vector<double> weights = softmax(logits);
+      for (int64_t d = 0; d < 2 * depth; ++d) {
+        double mixed = 0;
+        for (int64_t k = 0; k < tokens; ++k)
+          mixed += weights[static_cast<size_t>(k)] * at(k, (8 + 2 * head) * depth + d);
+        expected.push_back(mixed);
+      }
+    }
+  const auto kernel = make_kernel(Attention{.heads = 2,
+                                            .kv_heads = 2,
+                                            .scale = 0.3,
+                                            .q = {depth, 2 * depth, depth},
+                                            .k = {5 * depth, 2 * depth, depth},
+                                            .v = {8 * depth, 2 * depth, 2 * depth}});
+  CHECK(difference(run_kernel(*kernel, inputs, {1, tokens, 4 * depth}), expected) < tolerance);
+}
+
+TEST_CASE("a differential mix subtracts the second attention, scaled by its lambda") {
+  const FloatTensor inputs[] = {random_tensor({2, 3, 7}, 1), random_tensor({2, 3, 7}, 2)};
+  const FloatTensor lambdas[] = {random_tensor({4}, 3), random_tensor({4}, 4), random_tensor({4}, 5),
+                                 random_tensor({4}, 6)};
+  const auto product = [&](size_t a, size_t b) {
+    double sum = 0;
+    for (size_t i = 0; i < 4; ++i) sum += double{lambdas[a].data[i]} * lambdas[b].data[i];
+    return sum;
+  };
+  const double lambda = std::exp(product(0, 1)) - std::exp(product(2, 3)) + 0.35;
+  std::vector<double> expected;
+  for (size_t i = 0; i < inputs[0].data.size(); ++i) expected.push_back(inputs[0].data[i] - lambda * inputs[1].data[i]);
+  FixedParameters parameters{lambdas[0], lambdas[1], lambdas[2], lambdas[3]};
+  const auto kernel = make_kernel(DifferentialMix{.q1 = 0, .k1 = 1, .q2 = 2, .k2 = 3, .lambda_init = 0.35}, parameters);
+  CHECK(difference(run_kernel(*kernel, inputs, inputs[0].shape), expected) < tolerance);
 }
 
 TEST_CASE("attention pooling averages pixels by the softmax of their logits") {

@@ -140,9 +140,10 @@ TEST_CASE("any number of input channels is convolved") {
 }
 
 TEST_CASE("normalisation, activation and residual sum give the same fused and unfused") {
-  for (auto activation : {Activation::relu, Activation::relu6, Activation::sigmoid, Activation::hard_sigmoid,
-                          Activation::silu, Activation::hard_swish, Activation::gelu, Activation::gelu_tanh,
-                          Activation::tanh, Activation::mish, Activation::leaky_relu, Activation::identity})
+  for (auto activation :
+       {Activation::relu, Activation::relu6, Activation::sigmoid, Activation::hard_sigmoid, Activation::silu,
+        Activation::hard_swish, Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu, Activation::tanh,
+        Activation::mish, Activation::leaky_relu, Activation::identity})
     for (bool fused : {true, false}) {
       INFO("activation ", static_cast<int>(activation), ", fused ", fused);
       CHECK(error_of(
@@ -249,6 +250,15 @@ TEST_CASE("padding by reflection and by zeros, flattening, channel convolution")
   CHECK(error_of({2, 12, 3, 2}, [](Scope s, NodeId x) {
           const ParameterId weight = s["eca"].parameter("weight", {1, 1, 5}, Init::conv);
           return s["eca"].node(ChannelConv{5, weight}, {s.global_pool("pool", x, PoolKind::avg)}, 12);
+        }) < tolerance);
+}
+
+TEST_CASE("a value that a view still shows is not overwritten") {
+  CHECK(error_of({2, 6, 3, 4}, [](Scope s, NodeId x) {
+          const NodeId pooled = s.global_pool("pool", x, PoolKind::avg, true);
+          const NodeId view = s["flat"].node(Flatten{}, {pooled}, 6);
+          const NodeId gate = s.activate("gate", pooled, Activation::sigmoid);
+          return s.mul(view, s["flat"].node(Flatten{}, {gate}, 6));
         }) < tolerance);
 }
 

@@ -1,4 +1,4 @@
-// Group norm, layer norm and EvoNorm-S0 against loops in double precision.
+// Group norm, layer norm, RMS norm and EvoNorm-S0 against loops in double precision.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -84,6 +84,24 @@ TEST_CASE("EvoNorm-S0 gates by its own sigmoid and divides by the deviation of e
     });
     CHECK(difference(run_kernel(*make_kernel(op, shape[3], parameters), {&x, 1}, shape), expected) < tolerance);
   }
+}
+
+TEST_CASE("layer norm and RMS norm normalise each head by the same weights") {
+  const int64_t heads = 3, channels = 14;
+  const FloatTensor x = random_tensor({2, 5, heads * channels}, 1, 3), weight = random_tensor({channels}, 2),
+                    bias = random_tensor({channels}, 3);
+  FixedParameters parameters{weight, bias};
+  const FloatTensor rows{{10 * heads, channels}, x.data};
+  std::vector<double> layer(x.data.size()), rms(x.data.size());
+  for_each_value(rows, [&](int64_t i, int64_t row, int64_t c) {
+    const Moments m = moments(rows, row, 0, channels);
+    layer[i] = (x.data[i] - m.mean) / std::sqrt(m.variance + 1e-5) * weight.data[c] + bias.data[c];
+    rms[i] = x.data[i] / std::sqrt(m.variance + m.mean * m.mean + 1e-5) * weight.data[c];
+  });
+  const auto layer_norm = make_kernel(LayerNorm{.eps = 1e-5, .weight = 0, .bias = 1}, x.shape[2], parameters);
+  const auto rms_norm = make_kernel(RmsNorm{.eps = 1e-5, .weight = 0}, x.shape[2], parameters);
+  CHECK(difference(run_kernel(*layer_norm, {&x, 1}, x.shape), layer) < tolerance);
+  CHECK(difference(run_kernel(*rms_norm, {&x, 1}, x.shape), rms) < tolerance);
 }
 
 TEST_CASE("layer norm normalises the last dimension") {

@@ -44,6 +44,19 @@ test('parameters have the names and shapes of timm', async () => {
   }
 });
 
+test('a model of fixed size takes images of that size, which imgSize sets', async () => {
+  const fixed = await createModel('test_vit3', { threads: 1 });
+  await rejects(fixed.forward(images(3, 96)), 'ERR_INPUT_SHAPE', /160 × 160.*imgSize: \[96, 96\]/);
+  assert.deepEqual((await fixed.forwardFeatures(images(3, 160))).shape, [1, 101, 96]);
+  fixed.dispose();
+  const resized = await createModel('test_vit3', { imgSize: 96, featuresOnly: true, threads: 1 });
+  assert.deepEqual(
+    (await resized.forward(images(3, 96))).map(({ shape }) => shape),
+    Array(3).fill([1, 96, 6, 6]),
+  );
+  resized.dispose();
+});
+
 test('random weights come from the seed', async () => {
   const outputs = [];
   for (const seed of [1, 1, 2]) {

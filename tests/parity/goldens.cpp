@@ -42,6 +42,7 @@ Golden read_golden(const rapidjson::Value& json) {
                 .in_chans = json["in_chans"].GetInt64(),
                 .num_classes = json["num_classes"].GetInt64(),
                 .global_pool = std::nullopt,
+                .img_size = std::nullopt,
                 .dtype = dtype_of(json["dtype"].GetString()),
                 .gain = json["gain"].GetDouble(),
                 .input = read_shape(json["input"]),
@@ -51,6 +52,7 @@ Golden read_golden(const rapidjson::Value& json) {
                 .features = read_tensor(json["features"]),
                 .levels = {}};
   if (json.HasMember("global_pool")) golden.global_pool = json["global_pool"].GetString();
+  if (json.HasMember("img_size")) golden.img_size = {golden.input[2], golden.input[3]};
   for (const auto& level : json["levels"].GetArray()) {
     golden.levels.push_back(
         {level["module"].GetString(), level["channels"].GetInt64(), level["reduction"].GetInt64(), read_tensor(level)});
@@ -83,6 +85,7 @@ std::string title(const Golden& golden) {
   std::string text = golden.model + " " + to_string(golden.input);
   if (golden.num_classes != 1000) text += ", " + std::to_string(golden.num_classes) + " classes";
   if (golden.global_pool) text += ", pool '" + *golden.global_pool + "'";
+  if (golden.img_size) text += ", resized";
   if (golden.dtype != DType::float32) text += ", " + std::string(name_of(golden.dtype));
   return text;
 }

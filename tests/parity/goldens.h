@@ -1,6 +1,7 @@
 // What timm computed: goldens/*.json, written by make_goldens.py.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,7 +31,8 @@ struct Golden {
   std::string model;
   int64_t in_chans, num_classes;
   std::optional<std::string> global_pool;
-  DType dtype;  // of the checkpoint
+  std::optional<std::array<int64_t, 2>> img_size;  // of the model; the checkpoint has the variant's own
+  DType dtype;                                     // of the checkpoint
   double gain;
   Shape input;
   std::string digest;      // of the checkpoint's names and shapes

@@ -8,6 +8,7 @@ magnitude, and some of its elements (`sample_indices`).
 """
 import argparse
 import collections.abc
+import functools
 import json
 import math
 import sys
@@ -61,6 +62,20 @@ MORE_CASES["dla46_c"] += [dict(global_pool="catavgmax"), dict(in_chans=1), dict(
 for name in ("regnety_002", "regnetv_040", "regnetz_005", "legacy_seresnet18", "legacy_senet154", "skresnet18"):
     MORE_CASES[name] = [dict(in_chans=n) for n in (1, 4, 8, 25)] + [dict(num_classes=0), dict(num_classes=10)]
     MORE_CASES[name] += [dict(num_classes=0, global_pool=""), dict(global_pool="catavgmax"), dict(batch=2)]
+# Vision transformers pool tokens, and are made for an image size.
+for name in ("vit_tiny_patch16_224", "deit3_small_patch16_224"):
+    MORE_CASES[name] = [dict(in_chans=n) for n in (1, 4, 8, 25)] + [dict(num_classes=n) for n in (0, 10)]
+    MORE_CASES[name] += [dict(global_pool=pool) for pool in ("avg", "max", "avgmax", "token", "map", "prr", "")]
+    MORE_CASES[name] += [dict(batch=2), dict(img_size=True, size=(96, 160)), dict(img_size=True, size=(112, 448))]
+MORE_CASES["deit_tiny_distilled_patch16_224"] = [dict(num_classes=n) for n in (0, 10)]
+MORE_CASES["deit_tiny_distilled_patch16_224"] += [dict(batch=2), dict(img_size=True, size=(256, 160))]
+for name in ("test_vit", "test_vit2", "test_vit4"):  # of any image size
+    MORE_CASES[name] = [dict(size=(96, 208)), dict(img_size=True, size=(128, 96))]
+for name in ("vit_small_patch8_224", "vit_base_patch14_dinov2", "vit_base_patch16_siglip_512"):  # many tokens
+    MORE_CASES[name] = [dict()]
+
+# A vision transformer whose gain suits larger ones.
+SMALL = "vit_small_patch16_224"
 
 
 def skip_initialisation():
@@ -68,10 +83,6 @@ def skip_initialisation():
     for name in dir(torch.nn.init):
         if name.endswith("_") and not name.startswith("_"):
             setattr(torch.nn.init, name, lambda tensor, *args, **kwargs: tensor)
-
-
-def checkpoint(shapes, gain):
-    return {name: torch.from_numpy(synthetic.parameter(name, shape, gain)) for name, shape in shapes.items()}
 
 
 def shapes_of(model):
@@ -106,11 +117,12 @@ def choose_gain(model, shapes, size):
     grow from block to block, and rounding errors with them."""
     images = torch.from_numpy(synthetic.images((1, 3, *size)))
     inputs = torch.cat([images, -images])
-    unit = checkpoint(shapes, 1.0)
+    fill(model, shapes, 1.0)
+    unit = {name: tensor.clone() for name, tensor in model.state_dict().items() if tensor.ndim > 1}
     best = (0.0, 1.0)
     for gain in np.arange(0.8, 4.0, 0.1).round(1).tolist():
         scale = math.sqrt(gain)
-        model.load_state_dict({name: tensor * scale if tensor.ndim > 1 else tensor for name, tensor in unit.items()})
+        model.load_state_dict({name: tensor * scale for name, tensor in unit.items()}, strict=False)
         if model.forward_features(inputs).std() > 30:
             break
         outputs = model(inputs)
@@ -129,30 +141,58 @@ def adapt_input_conv(in_chans, weight):
     return weight.repeat(1, math.ceil(in_chans / 3), 1, 1)[:, :in_chans] * (3 / in_chans)
 
 
-def feature_levels(arch, in_chans, count):
+def fill(model, shapes, gain, dtype="float32"):
+    """Gives a model the checkpoint of these shapes, adapted as timm adapts it: one tensor at a time, in place."""
+    cfg = getattr(model, "pretrained_cfg", None) or model.default_cfg
+    for name, target in model.state_dict().items():
+        tensor = torch.from_numpy(synthetic.parameter(name, shapes[name], gain))
+        if dtype != "float32" and tensor.is_floating_point():
+            tensor = tensor.to(getattr(torch, dtype))
+        if name == f"{cfg['first_conv']}.weight" and tensor.shape != target.shape:
+            tensor = adapt_input_conv(target.shape[1], tensor)
+        if name == "pos_embed":
+            tensor = filter_positions(model, tensor)
+        target.copy_(tensor)
+
+
+def filter_positions(model, positions):
+    """As `pretrained_filter_fn` of timm's _create_vision_transformer."""
+    arch, options = getattr(model, "pretrained_cfg", {}).get("architecture", ""), {}
+    if "flexivit" in arch or "radio" in arch:
+        options = dict(interpolation="bilinear", antialias=False)
+    if "radio" in arch:
+        vit = timm.models.vision_transformer
+        options["align_corners"] = any(part in arch for part in vit._RADIO_ALIGN_CORNERS)
+    if not hasattr(timm.models.vision_transformer, "checkpoint_filter_fn") or not hasattr(model, "patch_embed"):
+        return positions
+    weights = {"pos_embed": positions, "patch_embed.proj.weight": model.patch_embed.proj.weight}
+    return timm.models.vision_transformer.checkpoint_filter_fn(weights, model, **options)["pos_embed"]
+
+
+def feature_levels(arch, count, **kwargs):
     """timm's feature_info, as (module, channels, reduction) of each level."""
     indices = tuple(range(count))
     with torch.device("meta"):
-        info = timm.create_model(arch, in_chans=in_chans, features_only=True, out_indices=indices).feature_info
+        info = timm.create_model(arch, features_only=True, out_indices=indices, **kwargs).feature_info
     return list(zip(info.module_name(), info.channels(), info.reduction()))
 
 
-def run_case(arch, gain, size, batch=1, in_chans=3, num_classes=None, global_pool=None, dtype="float32"):
+def run_case(
+    arch, gain, size, batch=1, in_chans=3, num_classes=None, global_pool=None, dtype="float32", img_size=False
+):
     kwargs = {} if num_classes is None else {"num_classes": num_classes}
     if global_pool is not None:
         kwargs["global_pool"] = global_pool
-    model = timm.create_model(arch, **kwargs).eval()
+    changes = {} if in_chans == 3 else {"in_chans": in_chans}
+    if img_size:
+        changes["img_size"] = size
+    model = timm.create_model(arch, **kwargs, **changes).eval()
     shapes = shapes_of(model)
+    if changes:
+        with torch.device("meta" if img_size else "cpu"):
+            shapes = shapes_of(timm.create_model(arch, **kwargs))
     gain = gain or choose_gain(model, shapes, size)
-    weights = checkpoint(shapes, gain)
-    if dtype != "float32":
-        kept = getattr(torch, dtype)
-        weights = {name: tensor.to(kept) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
-    if in_chans != 3:
-        first = model.default_cfg["first_conv"] + ".weight"
-        weights[first] = adapt_input_conv(in_chans, weights[first])
-        model = timm.create_model(arch, in_chans=in_chans, **kwargs).eval()
-    model.load_state_dict(weights)
+    fill(model, shapes, gain, dtype)
 
     images = torch.from_numpy(synthetic.images((batch, in_chans, *size)))
     case = {
@@ -160,16 +200,21 @@ def run_case(arch, gain, size, batch=1, in_chans=3, num_classes=None, global_poo
         "in_chans": in_chans,
         "num_classes": model.num_classes,
         **({} if global_pool is None else {"global_pool": global_pool}),
+        **({"img_size": list(size)} if img_size else {}),
         "dtype": dtype,
         "gain": gain,
         "input": list(images.shape),
         "state_dict": describe_state_dict(shapes),
     }
     if not hasattr(model, "forward_intermediates"):  # old releases
+        tokens = []  # a vision transformer pools them before it gives its features
+        if hasattr(model, "pos_embed"):
+            model.norm.register_forward_hook(lambda module, inputs, output: tokens.append(output))
         features = model.forward_features(images)
+        features = tokens[0] if tokens else features
         return case | {"logits": describe(model(images), 96), "features": describe(features, 32), "levels": []}
     features, intermediates = model.forward_intermediates(images)
-    info = feature_levels(arch, in_chans, len(intermediates))
+    info = feature_levels(arch, len(intermediates), **changes)
     levels = [
         {"module": module, "channels": channels, "reduction": reduction} | describe(level, 16)
         for (module, channels, reduction), level in zip(info, intermediates, strict=True)
@@ -178,12 +223,39 @@ def run_case(arch, gain, size, batch=1, in_chans=3, num_classes=None, global_poo
     return case | {"logits": describe(logits, 96), "features": describe(features, 32), "levels": levels}
 
 
+def fixed_size_case(index, arch):
+    """The plain case of an architecture of one image size: that, or a smaller one where its own would take long, to
+    which its checkpoint's position embeddings are resampled. Large ones have the gain of a small one."""
+    with torch.device("meta"):
+        model = timm.create_model(arch)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    size, patch = model.pretrained_cfg["input_size"][1:], model.patch_embed.patch_size[0]
+    resized = parameters > 4e8 or math.prod(model.patch_embed.grid_size) > 600
+    if resized:
+        size = (6 * patch, 5 * patch if index % 4 == 3 else 6 * patch)
+    return run_case(arch, small_gain() if parameters > 2e8 else None, size, img_size=resized)
+
+
+@functools.cache
+def small_gain():
+    return run_case(SMALL, None, (224, 224))["gain"]
+
+
 def cases_of(index, arch):
     """The plain case, at an odd size for every fourth architecture, then the others with the same gain."""
+    cfg = timm.models.get_pretrained_cfg(arch) if hasattr(timm.models, "get_pretrained_cfg") else None
+    if cfg and cfg.fixed_input_size:
+        plain = fixed_size_case(index, arch)
+        yield plain
+        for options in MORE_CASES.get(arch, []):
+            yield run_case(arch, plain["gain"], **{"size": cfg.input_size[1:], **options}) | {"levels": []}
+        return
     try:
         plain = run_case(arch, None, (97, 75) if index % 4 == 3 else (96, 96))
     except RuntimeError:  # some take only multiples of 32
         plain = run_case(arch, None, (96, 96))
+    except AssertionError:  # vision transformers of old releases take only their own size
+        plain = run_case(arch, None, timm.create_model(arch).default_cfg["input_size"][1:])
     yield plain
     for options in MORE_CASES.get(arch, []):
         yield run_case(arch, plain["gain"], **{"size": (96, 96), **options}) | {"levels": []}

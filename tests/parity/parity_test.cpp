@@ -46,6 +46,7 @@ std::unique_ptr<Model> create(const Golden& golden, const StateDict& checkpoint,
   options.in_chans = golden.in_chans;
   options.num_classes = golden.num_classes;
   options.global_pool = golden.global_pool;
+  options.img_size = golden.img_size;
   options.weights = &checkpoint;
   options.features_only = features_only;
   for (size_t i = 0; features_only && i < golden.levels.size(); ++i)
@@ -65,15 +66,17 @@ double run(const Golden& golden) {
   const FloatTensor input = images(golden.input);
   const FloatView x{input.shape, input.data};
 
-  const std::unique_ptr<Model> model = create(golden, checkpoint, false);
+  std::unique_ptr<Model> model = create(golden, checkpoint, false);
   const FloatTensor logits = model->forward(x), features = model->forward_features(x);
-  check(model->num_features() == golden.features.shape[1], "the number of features differs from timm's");
+  const Shape& shape = golden.features.shape;
+  check(model->num_features() == shape[shape.size() == 3 ? 2 : 1], "the number of features differs from timm's");
   const FloatTensor head = model->forward_head({features.shape, features.data});
   double worst = std::max(
       {difference(logits, golden.logits), difference(features, golden.features), difference(head, golden.logits)});
   if (golden.num_classes == 0) worst = std::max(worst, difference(model->embed(x), golden.logits));
   if (golden.levels.empty()) return worst;
 
+  model.reset();
   const std::unique_ptr<Model> extractor = create(golden, checkpoint, true);
   const std::vector<FloatTensor> levels = extractor->forward_intermediates(x);
   const std::vector<Model::FeatureLevel> info = extractor->feature_info();

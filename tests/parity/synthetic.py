@@ -18,6 +18,8 @@ import math
 
 import numpy as np
 
+BLOCK = 2**15  # elements at a time, which stay in cache
+
 
 def fnv1a(text: str) -> int:
     value = 0xCBF29CE484222325
@@ -26,8 +28,8 @@ def fnv1a(text: str) -> int:
     return value
 
 
-def random_bits(name: str, count: int) -> np.ndarray:
-    z = np.arange(1, count + 1, dtype=np.uint64)
+def random_bits(name: str, count: int, first: int = 0) -> np.ndarray:
+    z = np.arange(first + 1, first + count + 1, dtype=np.uint64)
     z *= np.uint64(0x9E3779B97F4A7C15)
     z += np.uint64(fnv1a(name))
     z ^= z >> np.uint64(30)
@@ -39,8 +41,20 @@ def random_bits(name: str, count: int) -> np.ndarray:
 
 
 def uniform(name: str, count: int) -> np.ndarray:
-    """`count` numbers u in [-1, 1)."""
-    return (random_bits(name, count) >> np.uint64(40)).astype(np.float64) * 2.0**-23 - 1
+    """`count` numbers u in [-1, 1), exact in float32."""
+    u = np.empty(count, np.float32)
+    for first in range(0, count, BLOCK):
+        part = u[first : first + BLOCK]
+        part[:] = (random_bits(name, len(part), first) >> np.uint64(40)).astype(np.float64) * 2.0**-23 - 1
+    return u
+
+
+def scale(u: np.ndarray, offset: float, factor: float) -> np.ndarray:
+    """offset + factor · u, computed in float64, in place."""
+    for first in range(0, len(u), BLOCK):
+        part = u[first : first + BLOCK]
+        part[:] = offset + factor * part.astype(np.float64)
+    return u
 
 
 def parameter(name: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
@@ -51,18 +65,18 @@ def parameter(name: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
         return np.zeros(shape, np.int64)
     u = uniform(name, count)
     if leaf == "running_var":
-        values = 1 + 0.25 * u
+        values = scale(u, 1, 0.25)
     elif leaf == "running_mean":
-        values = 0.1 * u
+        values = scale(u, 0, 0.1)
     elif len(shape) >= 2:
-        values = u * math.sqrt(3 * gain / (count // shape[0]))
+        values = scale(u, 0, math.sqrt(3 * gain / (count // shape[0])))
     elif leaf.endswith("weight"):
-        values = 0.9 + 0.2 * u
+        values = scale(u, 0.9, 0.2)
     else:
-        values = 0.1 * u
-    return values.astype(np.float32).reshape(shape)
+        values = scale(u, 0, 0.1)
+    return values.reshape(shape)
 
 
 def images(shape: tuple[int, ...]) -> np.ndarray:
     """What the models are given."""
-    return (1.7 * uniform("input", math.prod(shape))).astype(np.float32).reshape(shape)
+    return scale(uniform("input", math.prod(shape)), 0, 1.7).reshape(shape)

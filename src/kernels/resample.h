@@ -1,0 +1,19 @@
+// Resampling of a grid of values, as PyTorch's interpolate does it in float32.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "graph/ops.h"
+
+namespace wimm {
+
+// [height, width, channels] of `from` → the same of `to`.
+std::vector<float> resample_grid(std::span<const float> values, Size2d from, Size2d to, int64_t channels,
+                                 Resampling resampling);
+
+// Position embeddings of a grid behind `prefix` others, which stay, as timm's resample_abs_pos_embed.
+std::vector<float> resample_positions(std::span<const float> positions, int64_t prefix, Size2d from, Size2d to,
+                                      int64_t channels, Resampling resampling);
+
+}  // namespace wimm

@@ -1,0 +1,146 @@
+// Blocks of transformers, as timm/layers/attention.py, diff_attention.py, mlp.py and attention_pool.py.
+#include "nn/transformer.h"
+
+#include <cmath>
+
+namespace wimm::nn {
+namespace {
+
+double scale_of(int64_t depth) { return 1 / std::sqrt(static_cast<double>(depth)); }
+
+}  // namespace
+
+NodeId head_norm(const Scope& scope, std::string_view name, NodeId x, int64_t channels, const TokenNorm& norm) {
+  const Scope module = scope[name];
+  const ParameterId weight = module.parameter("weight", {channels}, Init::ones);
+  if (norm.kind == TokenNorm::Kind::rms) return module.node(RmsNorm{norm.eps, weight}, {x}, scope.channels(x));
+  const ParameterId bias = module.parameter("bias", {channels}, Init::zeros);
+  return module.node(LayerNorm{norm.eps, weight, bias}, {x}, scope.channels(x));
+}
+
+NodeId token_norm(const Scope& scope, std::string_view name, NodeId x, const TokenNorm& norm) {
+  return head_norm(scope, name, x, scope.channels(x), norm);
+}
+
+NodeId attend(const Scope& scope, NodeId q, NodeId k, NodeId v, int64_t heads, int64_t kv_heads) {
+  const auto split = [&](NodeId value, int64_t count) {
+    const int64_t depth = scope.channels(value) / count;
+    return Attention::Heads{0, depth, depth};
+  };
+  const Attention op{.heads = heads,
+                     .kv_heads = kv_heads,
+                     .scale = scale_of(scope.channels(q) / heads),
+                     .q = split(q, heads),
+                     .k = split(k, kv_heads),
+                     .v = split(v, kv_heads)};
+  return scope.node(op, {q, k, v}, heads * op.v.depth);
+}
+
+NodeId attend(const Scope& scope, NodeId qkv, int64_t heads) {
+  const int64_t channels = scope.channels(qkv) / 3, depth = channels / heads;
+  const Attention op{.heads = heads,
+                     .kv_heads = heads,
+                     .scale = scale_of(depth),
+                     .q = {0, depth, depth},
+                     .k = {channels, depth, depth},
+                     .v = {2 * channels, depth, depth}};
+  return scope.node(op, {qkv, qkv, qkv}, channels);
+}
+
+NodeId self_attention(const Scope& scope, NodeId x, const SelfAttention& options) {
+  const int64_t channels = scope.channels(x), depth = channels / options.heads;
+  NodeId mixed = scope.linear("qkv", x, 3 * channels, options.qkv_bias);
+  if (options.qk_norm) {
+    const NodeId q = head_norm(scope, "q_norm", scope.slice(mixed, 0, channels), depth, *options.qk_norm);
+    const NodeId k = head_norm(scope, "k_norm", scope.slice(mixed, channels, channels), depth, *options.qk_norm);
+    mixed = attend(scope, q, k, scope.slice(mixed, 2 * channels, channels), options.heads, options.heads);
+  } else {
+    mixed = attend(scope, mixed, options.heads);
+  }
+  if (options.scale_norm) mixed = token_norm(scope, "norm", mixed, *options.scale_norm);
+  return scope.linear("proj", mixed, channels, options.proj_bias);
+}
+
+DifferentialMix declare_differential_mix(const Scope& scope, int64_t head_channels, int64_t depth) {
+  const auto lambda = [&](std::string_view name) { return scope.parameter(name, {head_channels}, Init::token); };
+  return {.q1 = lambda("lambda_q1"),
+          .k1 = lambda("lambda_k1"),
+          .q2 = lambda("lambda_q2"),
+          .k2 = lambda("lambda_k2"),
+          .lambda_init = 0.8 - 0.6 * std::exp(-0.3 * static_cast<double>(depth))};
+}
+
+NodeId differential_attend(const Scope& scope, NodeId qkv, int64_t heads, const DifferentialMix& mix) {
+  const int64_t channels = scope.channels(qkv) / 3, stride = channels / heads, depth = stride / 2;
+  const auto attention = [&](int64_t begin) {
+    const Attention op{.heads = heads,
+                       .kv_heads = heads,
+                       .scale = scale_of(depth),
+                       .q = {begin, stride, depth},
+                       .k = {channels + begin, stride, depth},
+                       .v = {2 * channels, stride, stride}};
+    return scope.node(op, {qkv, qkv, qkv}, channels);
+  };
+  return scope.node(mix, {attention(0), attention(depth)}, channels);
+}
+
+NodeId differential_norm(const Scope& scope, NodeId x, int64_t heads, const DifferentialMix& mix) {
+  x = head_norm(scope, "sub_norm", x, scope.channels(x) / heads, {TokenNorm::Kind::rms, 1e-5});
+  return scope.scale(x, static_cast<float>(1 - mix.lambda_init));
+}
+
+NodeId differential_attention(const Scope& scope, NodeId x, const SelfAttention& options, int64_t depth) {
+  const int64_t channels = scope.channels(x);
+  const DifferentialMix mix = declare_differential_mix(scope, channels / options.heads / 2, depth);
+  const NodeId qkv = scope.linear("qkv", x, 3 * channels, options.qkv_bias);
+  const Linear proj = scope.declare_linear("proj", channels, channels, options.proj_bias);
+  x = differential_norm(scope, differential_attend(scope, qkv, options.heads, mix), options.heads, mix);
+  return scope["proj"].node(proj, {x}, channels);
+}
+
+NodeId mlp(const Scope& scope, NodeId x, const Mlp& options) {
+  const int64_t channels = scope.channels(x), half = options.hidden / 2;
+  const auto fc1 = [&](std::string_view name) { return scope.linear(name, x, options.hidden, options.bias); };
+  const auto activate = [&](NodeId value) { return scope.activate("act", value, options.activation); };
+  NodeId hidden = no_id;
+  switch (options.kind) {
+    case Mlp::Kind::plain:
+      hidden = activate(fc1("fc1"));
+      break;
+    case Mlp::Kind::glu: {
+      const NodeId both = fc1("fc1");
+      hidden = scope.mul(activate(scope.slice(both, 0, half)), scope.slice(both, half, half));
+      break;
+    }
+    case Mlp::Kind::swiglu: {
+      const NodeId gate = fc1("fc1_g");
+      hidden = scope.mul(activate(gate), fc1("fc1_x"));
+      break;
+    }
+  }
+  if (options.norm) hidden = token_norm(scope, "norm", hidden, *options.norm);
+  return scope.linear("fc2", hidden, channels, options.bias);
+}
+
+NodeId layer_scale(const Scope& scope, std::string_view name, NodeId x) {
+  const ParameterId gamma = scope[name].parameter("gamma", {scope.channels(x)}, Init::layer_scale);
+  return scope[name].node(Affine{.weight = gamma}, {x}, scope.channels(x));
+}
+
+NodeId attention_pool(const Scope& scope, NodeId x, int64_t heads, const Mlp& options, const TokenNorm& norm) {
+  const int64_t channels = scope.channels(x), depth = channels / heads;
+  const ParameterId latent = scope.parameter("latent", {1, 1, channels}, Init::token);
+  const NodeId query = scope["latent"].node(LearnedTokens{latent, 1}, {x}, channels);
+  const NodeId q = scope.linear("q", query, channels), kv = scope.linear("kv", x, 2 * channels);
+  const Attention op{.heads = heads,
+                     .kv_heads = heads,
+                     .scale = scale_of(depth),
+                     .q = {0, depth, depth},
+                     .k = {0, depth, depth},
+                     .v = {channels, depth, depth}};
+  const NodeId pooled = scope.linear("proj", scope.node(op, {q, kv, kv}, channels), channels);
+  const NodeId refined = scope.add(pooled, mlp(scope["mlp"], token_norm(scope, "norm", pooled, norm), options));
+  return scope.node(SelectToken{0}, {refined}, channels);
+}
+
+}  // namespace wimm::nn

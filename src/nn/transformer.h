@@ -1,0 +1,65 @@
+// Blocks of transformers on tokens [N, L, C].
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "nn/scope.h"
+
+namespace wimm::nn {
+
+// A normalisation of each token's channels, or of each head's.
+struct TokenNorm {
+  enum class Kind : uint8_t { layer, rms } kind = Kind::layer;
+  double eps = 1e-6;
+};
+
+NodeId token_norm(const Scope& scope, std::string_view name, NodeId x, const TokenNorm& norm);
+// Of each part of `channels` channels, with the same weights.
+NodeId head_norm(const Scope& scope, std::string_view name, NodeId x, int64_t channels, const TokenNorm& norm);
+
+// Scaled dot-product attention between tokens whose channels are divided into heads of one size.
+NodeId attend(const Scope& scope, NodeId q, NodeId k, NodeId v, int64_t heads, int64_t kv_heads);
+// The same where one value holds q, k and v, one behind the other.
+NodeId attend(const Scope& scope, NodeId qkv, int64_t heads);
+
+struct SelfAttention {
+  int64_t heads;
+  bool qkv_bias = false;
+  std::optional<TokenNorm> qk_norm{};     // of each head's queries and keys
+  std::optional<TokenNorm> scale_norm{};  // before the projection
+  bool proj_bias = true;
+};
+
+// timm's Attention.
+NodeId self_attention(const Scope& scope, NodeId x, const SelfAttention& options);
+
+// Differential attention (arXiv 2410.05258): attention(q1, k1, v) - λ · attention(q2, k2, v) of a value [N, L, 3·C]
+// that holds q, k and v; `depth` counts blocks. Its λ is declared first, its norm where timm has it.
+DifferentialMix declare_differential_mix(const Scope& scope, int64_t head_channels, int64_t depth);
+NodeId differential_attend(const Scope& scope, NodeId qkv, int64_t heads, const DifferentialMix& mix);
+// "sub_norm", of each head, and the constant factor 1 - lambda_init.
+NodeId differential_norm(const Scope& scope, NodeId x, int64_t heads, const DifferentialMix& mix);
+
+// timm's DiffAttention, which takes no norms but its own.
+NodeId differential_attention(const Scope& scope, NodeId x, const SelfAttention& options, int64_t depth);
+
+struct Mlp {
+  // plain: fc2(act(fc1(x))); glu: fc1 gives gate and value; swiglu: "fc1_g" gives the gate, "fc1_x" the value.
+  enum class Kind : uint8_t { plain, glu, swiglu } kind = Kind::plain;
+  int64_t hidden;  // channels that fc1 gives
+  Activation activation = Activation::gelu;
+  bool bias = true;
+  std::optional<TokenNorm> norm{};  // before fc2
+};
+
+NodeId mlp(const Scope& scope, NodeId x, const Mlp& options);
+
+// x · gamma.
+NodeId layer_scale(const Scope& scope, std::string_view name, NodeId x);
+
+// A query learned for all images attends to x, and passes an MLP: [N, L, C] → [N, C] (timm's AttentionPoolLatent).
+NodeId attention_pool(const Scope& scope, NodeId x, int64_t heads, const Mlp& mlp, const TokenNorm& norm);
+
+}  // namespace wimm::nn
