@@ -88,7 +88,8 @@ PackContents contents_of(const StateDict& state_dict, const PretrainedCfg& cfg, 
     sources.push_back(found->second);
   }
   contents.read = [&state_dict, sources, tensors = contents.tensors](size_t index) {
-    return convert_tensor(state_dict.read(sources[index]), tensors[index].dtype, tensors[index].name);
+    return convert_tensor(read_as_timm(state_dict, sources[index], tensors[index].name), tensors[index].dtype,
+                          tensors[index].name);
   };
   return contents;
 }

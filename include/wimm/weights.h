@@ -69,8 +69,12 @@ std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> sou
 
 // The names by which a timm model with these parameters knows the tensors of a checkpoint, one for each tensor. A
 // checkpoint with the names of EfficientNet-PyTorch (`_blocks.7._depthwise_conv.weight`), or torchvision's for
-// DenseNet, RegNet and VGG, is recognised by its content; others keep theirs.
+// DenseNet, RegNet and VGG, or the authors' for TResNet, is recognised by its content; others keep theirs.
 std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters);
+
+// Reads tensor `index`, whose name in timm is `timm_name`, as timm holds it: TResNet's authors have in-place activated
+// norms, whose scale is |weight| + 1e-5 there.
+Tensor read_as_timm(const StateDict& state_dict, size_t index, std::string_view timm_name);
 
 // timm's adapt_input_conv: the weight [O, 3·n, kH, kW] of a first convolution for another number of input channels.
 // 1 channel: the sum over the input axis (over groups of three where there are more than 3, as space-to-depth stems

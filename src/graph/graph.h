@@ -51,7 +51,7 @@ struct Graph {
 
 // One level of timm's feature_info.
 struct FeatureInfo {
-  NodeId node;
+  NodeId node;  // no_id for a level that cannot be had
   int64_t channels, reduction;
   std::string module;  // "layer1"
 };

@@ -25,7 +25,8 @@ enum class Activation : uint8_t {
   quick_gelu,
   tanh,
   mish,
-  leaky_relu,
+  leaky_relu,       // slope 0.01
+  leaky_relu_1e_3,  // slope 0.001
 };
 
 using Size2d = std::array<int64_t, 2>;  // {height, width}
@@ -150,6 +151,12 @@ struct Upsample {
   int64_t factor;
 };
 
+// [N, H, W, C] → [N, H/factor, W/factor, factor²·C]: of each square of pixels its rows, columns, channels. H and W are
+// multiples of factor.
+struct SpaceToDepth {
+  int64_t factor;
+};
+
 // Efficient channel attention: a 1-D convolution along the channels of a pooled value, zero padded; weight [1, 1,
 // kernel].
 struct ChannelConv {
@@ -233,6 +240,6 @@ struct Flatten {};
 using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, RmsNorm, EvoNormS0, Binary,
                         MaxPool, AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens,
                         ToImage, LearnedTokens, ConcatTokens, DropTokens, SelectToken, AddPositions, Attention,
-                        DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample>;
+                        DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample, SpaceToDepth>;
 
 }  // namespace wimm

@@ -132,6 +132,15 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
                        const Shape& in = image(inputs[0], node);
                        return Shape{in[0], in[1] * op.factor, in[2] * op.factor, in[3]};
                      },
+                     [&](const SpaceToDepth& op) {
+                       const Shape& in = image(inputs[0], node);
+                       if (in[1] % op.factor != 0 || in[2] % op.factor != 0)
+                         throw Error(ErrorCode::input_shape, "the image's size does not suit: " + node.name + " gets " +
+                                                                 std::to_string(in[1]) + " × " + std::to_string(in[2]) +
+                                                                 "; use a height and a width that are multiples of " +
+                                                                 std::to_string(op.factor));
+                       return Shape{in[0], in[1] / op.factor, in[2] / op.factor, node.channels};
+                     },
                      [&](const Binary&) {
                        if (inputs[1].size() == inputs[0].size() && !is_pixel(inputs[1])) check_same_size(node, inputs);
                        return inputs[0];
@@ -230,7 +239,8 @@ std::string_view kind_of(const Op& op) {
                                                "mix_experts",
                                                "mix_splits",
                                                "flatten",
-                                               "upsample"};
+                                               "upsample",
+                                               "space_to_depth"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

@@ -42,6 +42,8 @@ void with_activation(Activation activation, Use&& use) {
       });
     case Activation::leaky_relu:
       return use([](f32x4 x) { return max(x, x * 0.01f); });
+    case Activation::leaky_relu_1e_3:
+      return use([](f32x4 x) { return max(x, x * 0.001f); });
   }
 }
 

@@ -1,4 +1,4 @@
-// Concatenation, slices, upsampling, padding, flattening.
+// Concatenation, slices, upsampling, space to depth, padding, flattening.
 #include <algorithm>
 #include <cstring>
 
@@ -86,6 +86,31 @@ class UpsampleKernel final : public Kernel {
  private:
   int64_t factor_;
   Shape in_;
+};
+
+class SpaceToDepthKernel final : public Kernel {
+ public:
+  explicit SpaceToDepthKernel(int64_t factor) : factor_(factor) {}
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    in_ = inputs[0];
+    out_ = output;
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const int64_t line = in_[2] * in_[3], piece = factor_ * in_[3];  // of a square's row
+    pool.parallel_for(out_[0] * out_[1], 4, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const float* lines = inputs[0] + row * factor_ * line;
+        float* out = output + row * out_[2] * out_[3];
+        for (int64_t x = 0; x < out_[2]; ++x)
+          for (int64_t y = 0; y < factor_; ++y, out += piece) copy(lines + y * line + x * piece, piece, out);
+      }
+    });
+  }
+
+ private:
+  int64_t factor_;
+  Shape in_, out_;
 };
 
 class PadKernel final : public Kernel {
@@ -180,6 +205,7 @@ class ChannelConvKernel final : public Kernel {
 std::unique_ptr<Kernel> make_kernel(const Concat&) { return std::make_unique<ConcatKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const Slice& op) { return std::make_unique<SliceKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const Upsample& op) { return std::make_unique<UpsampleKernel>(op.factor); }
+std::unique_ptr<Kernel> make_kernel(const SpaceToDepth& op) { return std::make_unique<SpaceToDepthKernel>(op.factor); }
 std::unique_ptr<Kernel> make_kernel(const Pad& op) { return std::make_unique<PadKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const Flatten&) { return std::make_unique<FlattenKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader) {

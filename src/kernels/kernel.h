@@ -61,6 +61,7 @@ std::unique_ptr<Kernel> make_kernel(const GlobalPool& op);
 std::unique_ptr<Kernel> make_kernel(const Concat& op);
 std::unique_ptr<Kernel> make_kernel(const Slice& op);
 std::unique_ptr<Kernel> make_kernel(const Upsample& op);
+std::unique_ptr<Kernel> make_kernel(const SpaceToDepth& op);
 std::unique_ptr<Kernel> make_kernel(const Pad& op);
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const LearnedTokens& op, ParameterReader& reader);

@@ -33,6 +33,7 @@ std::span<const Family> families() {
       selecsls_family(),
       senet_family(),
       sknet_family(),
+      tresnet_family(),
       vgg_family(),
       vision_transformer_family(),
       vovnet_family(),

@@ -53,6 +53,7 @@ Family rexnet_family();
 Family selecsls_family();
 Family senet_family();
 Family sknet_family();
+Family tresnet_family();
 Family vgg_family();
 Family vision_transformer_family();
 Family vovnet_family();

@@ -38,7 +38,11 @@ std::vector<FeatureInfo> select_levels(const Network& network, const ModelOption
   std::vector<FeatureInfo> levels;
   for (int64_t index : indices) {
     check_range("out_indices", index, -count, count - 1);
-    levels.push_back(network.feature_info[index < 0 ? index + count : index]);
+    const FeatureInfo& level = network.feature_info[index < 0 ? index + count : index];
+    if (level.node == no_id)
+      throw Error(ErrorCode::invalid_argument,
+                  "out_indices: this model gives no feature map at level " + std::to_string(index));
+    levels.push_back(level);
   }
   return levels;
 }

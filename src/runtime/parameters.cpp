@@ -33,6 +33,12 @@ Shape with_inputs(Shape shape, int64_t channels) {
   return shape;
 }
 
+// Whether a first convolution's weight is one of 3 image channels where the model has another number of them.
+bool is_of_three_channels(const Parameter& parameter, const Shape& shape, int64_t in_chans) {
+  return parameter.takes_input && in_chans != 3 && shape.size() >= 2 && shape.size() == parameter.shape.size() &&
+         with_inputs(shape, parameter.shape[1]) == parameter.shape && shape[1] * in_chans == 3 * parameter.shape[1];
+}
+
 // A linear layer's weight, which is a convolution's over its whole input: [O, C·H·W] for [O, C, H, W].
 bool is_flattened(const Shape& shape, const Shape& weight) {
   return shape.size() == 2 && weight.size() == 4 && shape[0] == weight[0] &&
@@ -140,15 +146,22 @@ Parameters::Fit Parameters::fit(const Parameter& parameter, const Shape& shape) 
   }
   if (shape == parameter.shape || is_flattened(shape, parameter.shape)) return Fit::as_is;
   if (shape.size() != parameter.shape.size() || shape.empty()) return Fit::none;
-  if (parameter.takes_input && shape.size() >= 2 && options_.in_chans != 3 &&
-      with_inputs(shape, parameter.shape[1]) == parameter.shape) {
-    if (shape[1] == 3 || (options_.in_chans == 1 && shape[1] % 3 == 0 && shape[1] / 3 == parameter.shape[1]))
-      return Fit::adapt_input;
-  }
+  if (is_of_three_channels(parameter, shape, options_.in_chans) && (shape[1] == 3 || options_.in_chans == 1))
+    return Fit::adapt_input;
   if (parameter.classifier && options_.label_offset > 0 &&
       with_rows(shape, shape[0] - options_.label_offset) == parameter.shape)
     return Fit::drop_rows;
   return Fit::none;
+}
+
+std::string Parameters::mismatch(const Parameter& parameter, const TensorInfo& tensor) const {
+  std::string text = parameter.name + ": expected " + to_string(parameter.shape) + ", got " +
+                     std::string(name_of(tensor.dtype)) + " " + to_string(tensor.shape);
+  if (is_of_three_channels(parameter, tensor.shape, options_.in_chans) && tensor.shape[1] != 3 &&
+      options_.in_chans != 1)
+    text += ", which cannot be adapted to " + std::to_string(options_.in_chans) +
+            " input channels, only to 1, as it takes pixels in squares (space to depth)";
+  return text;
 }
 
 void Parameters::match() {
@@ -174,8 +187,7 @@ void Parameters::match() {
     if (!needed_[i] || is_batch_count(parameter.name)) continue;
     fit_[i] = is_floating_point(tensor.dtype) ? fit(parameter, tensor.shape) : Fit::none;
     if (fit_[i] == Fit::none && !(parameter.classifier && options_.reset_classifier))
-      report_.mismatched.push_back(parameter.name + ": expected " + to_string(parameter.shape) + ", got " +
-                                   std::string(name_of(tensor.dtype)) + " " + to_string(tensor.shape));
+      report_.mismatched.push_back(mismatch(parameter, tensor));
   }
   for (const std::string& name : names) {
     if (!by_name.contains(name) || is_in_module(name, network_.unused_modules)) continue;
@@ -218,7 +230,7 @@ std::vector<float> Parameters::finish(const Tensor& tensor, std::string_view nam
 std::vector<float> Parameters::read_weights(ParameterId id) const {
   const Parameter& parameter = network_.graph.parameters[id];
   if (parameter.init == Init::constant || fit_[id] == Fit::none) return random_parameter(parameter, options_.seed);
-  Tensor tensor = options_.weights->read(source_[id]);
+  Tensor tensor = read_as_timm(*options_.weights, source_[id], parameter.name);
   if (options_.check_finite) check_finite(tensor, parameter.name);
   if (fit_[id] == Fit::resample) tensor = resample(tensor, parameter);
   if (fit_[id] == Fit::adapt_input) tensor = adapt_input_conv(tensor, options_.in_chans);

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "graph/graph.h"
@@ -30,6 +31,7 @@ class Parameters final : public ParameterReader {
 
   void match();
   Fit fit(const Parameter& parameter, const Shape& shape) const;
+  std::string mismatch(const Parameter& parameter, const TensorInfo& tensor) const;
   void throw_mismatch() const;
   std::vector<float> read_weights(ParameterId id) const;
   std::vector<float> finish(const Tensor& tensor, std::string_view name) const;

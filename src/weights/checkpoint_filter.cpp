@@ -1,6 +1,7 @@
 // Checkpoints of other projects whose tensors differ from timm's only by name.
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <set>
 #include <utility>
@@ -43,6 +44,10 @@ constexpr Rename kRegNetBlock[] = {
     {"proj.0.", "downsample.conv."}, {"proj.1.", "downsample.bn."}, {"f.se.", "se."}};
 
 constexpr std::string_view kRegNetTrunk = "trunk_output.block";
+// The authors' TResNet has sequences where timm has modules, with blur pooling one deeper.
+constexpr Rename kTResNet[] = {{".0.0.", ".conv."}, {".0.1.", ".bn."}, {".0.", ".conv."}, {".1.", ".bn."}};
+constexpr std::string_view kTResNetStem = "body.conv1.conv.weight";
+
 constexpr std::string_view kFlatBlocks = "_blocks.", kStagedBlocks = "blocks.";
 
 std::optional<std::string> rename(std::string_view name, std::span<const Rename> renames) {
@@ -145,6 +150,21 @@ void rename_regnet(std::vector<std::string>& names) {
   }
 }
 
+// "body.layer2.0.conv1.0.0.weight" and "body.layer2.0.downsample.1.1.weight" have what kTResNet names behind a number.
+void rename_tresnet(std::span<const std::string> parameters, std::vector<std::string>& names) {
+  if (std::ranges::find(parameters, kTResNetStem) == parameters.end()) return;
+  if (std::ranges::find(names, kTResNetStem) != names.end()) return;
+  for (std::string& name : names) {
+    for (const std::string_view module : {".conv", ".downsample."}) {
+      const size_t found = name.find(module);
+      if (found == std::string::npos) continue;
+      const size_t end = std::min(name.find_first_not_of("0123456789", found + module.size()), name.size());
+      const std::optional<std::string> renamed = rename(std::string_view(name).substr(end), kTResNet);
+      if (renamed) name.replace(end, std::string::npos, *renamed);
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters) {
@@ -154,7 +174,18 @@ std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std:
   rename_vgg(parameters, names);
   rename_densenet(names);
   rename_regnet(names);
+  rename_tresnet(parameters, names);
   return names;
+}
+
+Tensor read_as_timm(const StateDict& state_dict, size_t index, std::string_view timm_name) {
+  Tensor tensor = state_dict.read(index);
+  const bool renamed = state_dict.tensors()[index].name != timm_name;
+  if (!renamed || !timm_name.starts_with("body.") || !timm_name.ends_with("bn.weight")) return tensor;
+  std::vector<float> scale = to_float32(tensor);
+  for (float& v : scale) v = std::abs(v) + 1e-5f;
+  const auto bytes = std::as_bytes(std::span(scale));
+  return cast({DType::float32, tensor.shape, {bytes.begin(), bytes.end()}}, tensor.dtype);
 }
 
 }  // namespace wimm

@@ -143,7 +143,7 @@ TEST_CASE("normalisation, activation and residual sum give the same fused and un
   for (auto activation :
        {Activation::relu, Activation::relu6, Activation::sigmoid, Activation::hard_sigmoid, Activation::silu,
         Activation::hard_swish, Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu, Activation::tanh,
-        Activation::mish, Activation::leaky_relu, Activation::identity})
+        Activation::mish, Activation::leaky_relu, Activation::leaky_relu_1e_3, Activation::identity})
     for (bool fused : {true, false}) {
       INFO("activation ", static_cast<int>(activation), ", fused ", fused);
       CHECK(error_of(
@@ -214,6 +214,15 @@ TEST_CASE("upsampling repeats pixels") {
   for (int64_t factor : {2, 4})
     CHECK(error_of({2, 5, 3, 4}, [&](Scope s, NodeId x) { return s["up"].node(Upsample{factor}, {x}, 5); }) <
           tolerance);
+}
+
+TEST_CASE("space becomes depth, in multiples of the factor alone") {
+  for (int64_t factor : {2, 4}) {
+    const auto build = [&](Scope s, NodeId x) { return s["s2d"].node(SpaceToDepth{factor}, {x}, 3 * factor * factor); };
+    for (int threads : {1, 2}) CHECK(error_of({2, 3, 8, 12}, build, threads) < tolerance);
+    CHECK_THROWS_WITH_AS(error_of({1, 3, 8, 13}, build), doctest::Contains("s2d gets 8 × 13"), Error);
+    CHECK_THROWS_WITH_AS(error_of({1, 3, 9, 12}, build), doctest::Contains("s2d gets 9 × 12"), Error);
+  }
 }
 
 TEST_CASE("images that are too small are stretched by adaptive pooling") {

@@ -41,6 +41,8 @@ double activate(Activation activation, double x) {
       return x * std::tanh(std::log1p(std::exp(x)));
     case Activation::leaky_relu:
       return x > 0 ? x : 0.01 * x;
+    case Activation::leaky_relu_1e_3:
+      return x > 0 ? x : 0.001 * x;
   }
   return x;
 }
@@ -312,6 +314,20 @@ class Interpreter {
       for (int64_t c = 0; c < y.shape[1]; ++c)
         for (int64_t row = 0; row < y.shape[2]; ++row)
           for (int64_t k = 0; k < y.shape[3]; ++k) y.data.push_back(at(x, n, c, row / op.factor, k / op.factor, 0));
+    return y;
+  }
+
+  Value compute(const SpaceToDepth& op, const Node& node) {
+    const Value& x = in(node);
+    const int64_t f = op.factor, channels = x.shape[1];
+    Value y{{x.shape[0], channels * f * f, x.shape[2] / f, x.shape[3] / f}, {}};
+    for (int64_t n = 0; n < y.shape[0]; ++n)
+      for (int64_t i = 0; i < f; ++i)
+        for (int64_t k = 0; k < f; ++k)
+          for (int64_t c = 0; c < channels; ++c)
+            for (int64_t row = 0; row < y.shape[2]; ++row)
+              for (int64_t column = 0; column < y.shape[3]; ++column)
+                y.data.push_back(at(x, n, c, row * f + i, column * f + k, 0));
     return y;
   }
 

@@ -55,6 +55,11 @@ for name in ("inception_v3", "cspdarknet53", "cspdarknet53_iabn", "cspresnet50",
 for name in ("res2net50_26w_4s", "resnest14d"):
     MORE_CASES[name] = [dict(in_chans=n) for n in (1, 4, 8, 25)]
     MORE_CASES[name] += [dict(num_classes=0), dict(num_classes=10), dict(global_pool="max"), dict(batch=2)]
+# Sides that are multiples of 4, as its stem needs; its checkpoints of 3 channels can be adapted to 1 alone.
+MORE_CASES["tresnet_m"] = [dict(in_chans=1), dict(in_chans=1, dtype="float16"), dict(size=(100, 76)), dict(batch=2)]
+MORE_CASES["tresnet_m"] += [dict(num_classes=0), dict(num_classes=10), dict(num_classes=0, global_pool="")]
+MORE_CASES["tresnet_m"] += [dict(global_pool=pool) for pool in ("avg", "max", "avgmax", "catavgmax")]
+MORE_CASES["tresnet_v2_l"] = [dict(in_chans=1)]
 # A classifier that is a convolution takes maps too.
 MORE_CASES["dla46_c"] = [dict(num_classes=0), dict(num_classes=10), dict(global_pool="")]
 MORE_CASES["dla46_c"] += [dict(global_pool="catavgmax"), dict(in_chans=1), dict(in_chans=25)]
@@ -149,7 +154,7 @@ def fill(model, shapes, gain, dtype="float32"):
         if dtype != "float32" and tensor.is_floating_point():
             tensor = tensor.to(getattr(torch, dtype))
         if name == f"{cfg['first_conv']}.weight" and tensor.shape != target.shape:
-            tensor = adapt_input_conv(target.shape[1], tensor)
+            tensor = adapt_input_conv(3 * target.shape[1] // tensor.shape[1], tensor)
         if name == "pos_embed":
             tensor = filter_positions(model, tensor)
         target.copy_(tensor)
@@ -169,9 +174,8 @@ def filter_positions(model, positions):
     return timm.models.vision_transformer.checkpoint_filter_fn(weights, model, **options)["pos_embed"]
 
 
-def feature_levels(arch, count, **kwargs):
+def feature_levels(arch, indices, **kwargs):
     """timm's feature_info, as (module, channels, reduction) of each level."""
-    indices = tuple(range(count))
     with torch.device("meta"):
         info = timm.create_model(arch, features_only=True, out_indices=indices, **kwargs).feature_info
     return list(zip(info.module_name(), info.channels(), info.reduction()))
@@ -214,10 +218,11 @@ def run_case(
         features = tokens[0] if tokens else features
         return case | {"logits": describe(model(images), 96), "features": describe(features, 32), "levels": []}
     features, intermediates = model.forward_intermediates(images)
-    info = feature_levels(arch, len(intermediates), **changes)
+    named = [index for index, level in enumerate(model.feature_info) if level["module"]]
+    info = feature_levels(arch, named, **changes)
     levels = [
-        {"module": module, "channels": channels, "reduction": reduction} | describe(level, 16)
-        for (module, channels, reduction), level in zip(info, intermediates, strict=True)
+        {"module": module, "channels": channels, "reduction": reduction} | describe(intermediates[index], 16)
+        for (module, channels, reduction), index in zip(info, named, strict=True)
     ]
     logits = model.forward_head(features)
     return case | {"logits": describe(logits, 96), "features": describe(features, 32), "levels": levels}

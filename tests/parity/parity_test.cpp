@@ -50,7 +50,7 @@ std::unique_ptr<Model> create(const Golden& golden, const StateDict& checkpoint,
   options.weights = &checkpoint;
   options.features_only = features_only;
   for (size_t i = 0; features_only && i < golden.levels.size(); ++i)
-    options.out_indices.push_back(static_cast<int64_t>(i));
+    options.out_indices.push_back(static_cast<int64_t>(i) - static_cast<int64_t>(golden.levels.size()));
   return create_model(golden.model, options);
 }
 
