@@ -1,4 +1,4 @@
-// The four WebAssembly builds run, and agree.
+// The four WebAssembly builds run, agree, and give timm's numbers.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
@@ -18,11 +18,34 @@ function run(threads, flags) {
     const again = await second.forward(x);
     second.dispose();
     console.log(JSON.stringify({ variant, backend: model.backend, data: [...data], again: [...again.data] }));`;
-  const output = execFileSync(process.execPath, [...flags, '--input-type=module', '-e', program], {
-    encoding: 'utf8',
-    timeout: 60_000,
-  });
-  return JSON.parse(output);
+  return JSON.parse(runProgram(program, flags));
+}
+
+function runProgram(program, flags) {
+  const args = [...flags, '--input-type=module', '-e', program];
+  return execFileSync(process.execPath, args, { cwd: import.meta.dirname, encoding: 'utf8', timeout: 600_000 });
+}
+
+/** The build that the architectures run in, each of which gives timm's numbers. */
+function checkGoldens(names, threads, flags) {
+  const program = `
+    import { createModel } from 'wimm';
+    import { images } from '../parity/synthetic.mjs';
+    import { assertGolden, checkpointOf, goldens } from './goldens.mjs';
+    import { safetensors } from './support.mjs';
+    const variants = new Set();
+    for (const name of ${JSON.stringify(names)}) {
+      const golden = goldens.find(({ model, levels }) => model === name && levels.length > 0);
+      const weights = safetensors(await checkpointOf(golden));
+      const model = await createModel(name, { weights, threads: ${threads} });
+      const x = images(golden.input);
+      assertGolden(name + ': features', await model.forwardFeatures(x), golden.features);
+      assertGolden(name + ': logits', await model.forward(x), golden.logits);
+      variants.add(model.backend.variant);
+      model.dispose();
+    }
+    console.log([...variants].join());`;
+  return runProgram(program, flags).trim();
 }
 
 const expected = run(1, []).data;
@@ -42,4 +65,15 @@ for (const threads of [1, 2, 4]) {
       assert.ok(error <= 1e-4 * largest, `differs by ${error} of ${largest}`);
     });
   }
+}
+
+for (const [variant, threads, flags] of [
+  ['simd-threads', 3, []],
+  ['relaxed', 1, relaxedFlag],
+  ['relaxed-threads', 3, relaxedFlag],
+]) {
+  test(`${variant} gives timm's numbers`, { skip: variant === 'simd-threads' && major >= 22 }, () => {
+    const names = ['resnet34', 'tf_efficientnet_lite0', 'efficientnet_b0', 'densenet121'];
+    assert.equal(checkGoldens(names, threads, flags), variant);
+  });
 }
