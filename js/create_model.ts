@@ -71,10 +71,12 @@ export async function createModel(name: string, options: CreateModelOptions = {}
   const chosen = readOptions('createModel', options, createModelChecks);
   const resolved = resolveModel(name);
   const spec = specOf(resolved, chosen);
-  const load = new Load(chosen);
+  let compiling: Promise<Engine>;
+  const load = new Load(chosen, async (head) => (await compiling).checkModel(spec, head));
   return load.run(async () => {
-    const compiling = compile(chosen.threads, load);
-    compiling.catch(() => {}); // its failure is seen below, unless the download's comes first
+    compiling = compile(chosen.threads, load);
+    // What is wrong without any weights stops their download.
+    compiling.then((engine) => engine.checkModel(spec)).catch(load.fail);
     const weights = await openWeights(resolved, chosen, load);
     const create = async (file?: WeightsFile) => {
       const engine = await compiling;

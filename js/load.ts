@@ -2,8 +2,7 @@
 
 import { abortError, throwIfAborted } from './abort.js';
 import { settings } from './config.js';
-import type { WeightsFile } from './engine/engine.js';
-import type { WimmError } from './errors.js';
+import type { WeightsFile, WeightsHead } from './engine/engine.js';
 import { invalidArgument, type loadChecks, type readOptions } from './options.js';
 import type { Progress } from './types.js';
 import { verifyDigest } from './weights/digest.js';
@@ -17,18 +16,27 @@ type LoadOptions = ReturnType<typeof readOptions<typeof loadChecks>>;
 /** Tells its progress, and stops when its caller's signal says so or its listener throws. */
 export class Load {
   readonly #stop = new AbortController();
-  #failure: WimmError | undefined;
+  #failure: unknown;
 
-  constructor(readonly options: LoadOptions) {}
+  /** `checkHead` rejects where the head of a file shows that the rest of it is of no use. */
+  constructor(
+    readonly options: LoadOptions,
+    readonly checkHead: (head: WeightsHead) => Promise<void> = async () => {},
+  ) {}
 
   readonly report = (stage: Progress['stage'], loaded: number, total: number, file: string): void => {
     if (this.#stop.signal.aborted) return;
     try {
       this.options.onProgress?.({ stage, loaded, total, file });
     } catch (cause) {
-      this.#failure = invalidArgument('onProgress threw', cause);
-      this.#stop.abort();
+      this.fail(invalidArgument('onProgress threw', cause));
     }
+  };
+
+  /** Stops the load, which fails with `error`. */
+  readonly fail = (error: unknown): void => {
+    this.#failure ??= error;
+    this.#stop.abort();
   };
 
   get stopped(): boolean {
@@ -49,6 +57,7 @@ export class Load {
       maxBytes,
       idleTimeout,
       onProgress: (...progress) => this.report('download', ...progress),
+      onHead: (head) => void this.checkHead(head).catch(this.fail),
     };
   }
 

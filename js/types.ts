@@ -113,7 +113,10 @@ export interface LoadOptions {
   fetch?: Fetch;
   /** 'sha256-' and the digest of the weights file, in base64 or hexadecimal. */
   integrity?: string;
-  /** Bytes that a download may have. Default 4 GiB, more than a WebAssembly memory can hold. */
+  /**
+   * Bytes that a download may have; one that says that it has more, in its length or its safetensors header, is refused at
+   * once. Default 4 GiB, more than a WebAssembly memory can hold.
+   */
   maxBytes?: number;
   /** Milliseconds without a byte after which a download fails. Default 60 000. */
   idleTimeout?: number;

@@ -107,6 +107,11 @@ class Model {
 // weights.
 std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& options = {});
 
+// Checks what `create_model` checks before it reads the data of a weight, of which it reads none: of `options.weights`
+// the head of the file is enough. Gives the bytes of the parameters. Errors: unknown_model, invalid_argument,
+// state_dict_mismatch.
+uint64_t check_model(std::string_view name, const ModelOptions& options);
+
 // The architectures that `create_model` builds.
 std::vector<std::string_view> list_buildable_models();
 

@@ -15,6 +15,12 @@ import type {
 /** A weights file that can be read at any place. */
 export type WeightsFile = { kind: 'bytes'; bytes: Uint8Array } | { kind: 'file'; path: string };
 
+/** The bytes of a file that come before the data of its tensors, and how many it will have in all. */
+export interface WeightsHead {
+  bytes: Uint8Array;
+  size: number;
+}
+
 export interface ModelSpec {
   architecture: string;
   inChans: number;
@@ -69,6 +75,8 @@ export type OnLoad = (loaded: number, total: number) => boolean;
 export interface Engine {
   readonly backend: Backend;
   createModel(spec: ModelSpec, onLoad: OnLoad): Promise<ModelFacts>;
+  /** Throws what `createModel` would throw before it reads a tensor, for weights of which there is the head or nothing. */
+  checkModel(spec: Omit<ModelSpec, 'weights'>, head?: WeightsHead): Promise<void>;
   /** Takes over `x`. The list has one tensor, or those of `forwardIntermediates`. */
   run(model: number, method: Run, x: Tensor): Promise<Tensor[]>;
   profile(model: number, x: Tensor): Promise<LayerProfile[]>;

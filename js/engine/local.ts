@@ -2,7 +2,17 @@
 
 import { WimmError } from '../errors.js';
 import type { Backend, StateTensor, Tensor } from '../types.js';
-import type { Engine, ModelFacts, ModelSpec, OnLoad, PixelImage, PreprocessSpec, Run, WeightsFile } from './engine.js';
+import type {
+  Engine,
+  ModelFacts,
+  ModelSpec,
+  OnLoad,
+  PixelImage,
+  PreprocessSpec,
+  Run,
+  WeightsFile,
+  WeightsHead,
+} from './engine.js';
 import type { NativeError, NativeModel, NativeModule, NativeResult, NativeSource } from './native.js';
 import { bytesOf, elementsOf } from './elements.js';
 
@@ -26,6 +36,10 @@ export class LocalEngine implements Engine {
     this.#models.set(id, model);
     const { parameters, ...facts } = model.facts();
     return { id, ...facts, parameters: new Map(parameters.map(({ name, ...info }) => [name, info])) };
+  }
+
+  async checkModel(spec: Omit<ModelSpec, 'weights'>, head?: WeightsHead): Promise<void> {
+    this.#call(() => this.module.checkModel(spec, head && bytesSource(head.bytes, head.size)));
   }
 
   async run(model: number, method: Run, x: Tensor): Promise<Tensor[]> {
@@ -106,9 +120,10 @@ export class LocalEngine implements Engine {
   }
 }
 
-function bytesSource(bytes: Uint8Array): NativeSource {
+/** Of a file of which only the first bytes are there, no more can be read. */
+function bytesSource(bytes: Uint8Array, size = bytes.length): NativeSource {
   return {
-    size: bytes.length,
+    size,
     read: (offset, target) => target.set(bytes.subarray(offset, offset + target.length)),
   };
 }

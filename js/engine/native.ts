@@ -49,6 +49,7 @@ export interface NativeModule {
     threads: number,
     onLoad: OnLoad,
   ): NativeResult<NativeModel>;
+  checkModel(spec: Omit<ModelSpec, 'weights'>, source: NativeSource | undefined): NativeResult<undefined>;
   loadStateDict(
     source: NativeSource,
     key: string | undefined,

@@ -1,7 +1,7 @@
 // Downloads of weights files through a store. Two loads of one address at once share one download.
 
 import { abortable } from '../abort.js';
-import type { WeightsFile } from '../engine/engine.js';
+import type { WeightsFile, WeightsHead } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
 import type { Fetch, WeightsCache } from '../types.js';
@@ -24,6 +24,8 @@ export interface LoadContext {
   maxBytes: number;
   idleTimeout: number;
   onProgress: (loaded: number, total: number, file: string) => void;
+  /** Called with the head of a file that is downloaded, where it has one. */
+  onHead: (head: WeightsHead) => void;
 }
 
 /** A weights file in use. */
@@ -123,7 +125,8 @@ class Download {
   readonly name: string;
   readonly #received: Promise<Received>;
   readonly #stop = new AbortController();
-  readonly #listeners = new Set<LoadContext['onProgress']>();
+  readonly #listeners = new Set<Pick<LoadContext, 'onProgress' | 'onHead'>>();
+  #head: WeightsHead | undefined;
   #good = false;
 
   constructor(
@@ -133,16 +136,21 @@ class Download {
   ) {
     this.name = redact(request.url);
     const onProgress = (loaded: number, total: number) => {
-      for (const listener of this.#listeners) listener(loaded, total, this.name);
+      for (const listener of this.#listeners) listener.onProgress(loaded, total, this.name);
     };
-    const options = { name: this.name, maxBytes, idleTimeout, onProgress, signal: this.#stop.signal };
+    const onHead = (head: WeightsHead) => {
+      this.#head = head;
+      for (const listener of this.#listeners) listener.onHead(head);
+    };
+    const options = { name: this.name, maxBytes, idleTimeout, onProgress, onHead, signal: this.#stop.signal };
     this.#received = fetchFile(request, options);
     this.#received.catch(onEnd);
   }
 
-  async join({ signal, onProgress }: LoadContext): Promise<OpenWeights> {
-    const listener: LoadContext['onProgress'] = (...progress) => onProgress(...progress);
+  async join({ signal, onProgress, onHead }: LoadContext): Promise<OpenWeights> {
+    const listener = { onProgress, onHead };
     this.#listeners.add(listener);
+    if (this.#head) onHead(this.#head);
     const release = async (error?: unknown) => {
       if (!this.#listeners.delete(listener)) return;
       this.#good ||= isGood(error);

@@ -1,7 +1,9 @@
 // Receives the bytes of a response or stream: bounded in size, and in the time between two chunks.
 
+import type { WeightsHead } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
+import { HeadReader } from './head.js';
 import type { Draft } from './store.js';
 
 export interface ReceiveOptions {
@@ -10,6 +12,8 @@ export interface ReceiveOptions {
   maxBytes: number;
   idleTimeout: number;
   onProgress: (loaded: number, total: number) => void;
+  /** Called with the head of a file that has one, once it is there. */
+  onHead: (head: WeightsHead) => void;
   signal: AbortSignal;
 }
 
@@ -54,13 +58,14 @@ export async function receive(
   draft: Draft,
   options: ReceiveOptions,
 ): Promise<void> {
-  const { name, maxBytes, onProgress, signal } = options;
-  if (total > maxBytes) throw limitExceeded(name, maxBytes);
+  const { name, maxBytes, onProgress, onHead, signal } = options;
   const reader = stream.getReader();
+  const headReader = new HeadReader(total);
   const cancel = () => void reader.cancel(signal.reason).catch(() => {});
   signal.addEventListener('abort', cancel, { once: true });
   let loaded = 0;
   try {
+    if (total > maxBytes) throw limitExceeded(name, maxBytes);
     for (;;) {
       const { done, value } = await withIdleTimeout<ReadableStreamReadResult<unknown>>(reader.read(), options).catch(
         (cause: unknown) => {
@@ -71,6 +76,9 @@ export async function receive(
       if (!(value instanceof Uint8Array)) throw invalidArgument(`${name} must be a stream of Uint8Array`);
       loaded += value.length;
       if (loaded > maxBytes) throw limitExceeded(name, maxBytes);
+      const head = headReader.push(value);
+      if (head && head.size > maxBytes) throw limitExceeded(name, maxBytes);
+      if (head) onHead(head);
       await draft.write(value);
       onProgress(loaded, total);
     }

@@ -95,6 +95,22 @@ val create(const val& spec, const val& source, int threads, const val& on_load) 
   });
 }
 
+// What `create` would refuse at once. Of the file `source` may have the head alone.
+val check(const val& spec, const val& source) {
+  return guarded([&] {
+    ModelOptions options = options_from_js(spec);
+    std::unique_ptr<StateDict> weights;
+    if (!source.isUndefined()) weights = open(source, spec["key"]);
+    options.weights = weights.get();
+    const uint64_t bytes = check_model(spec["architecture"].as<std::string>(), options);
+    if (bytes > emscripten_get_heap_max())
+      throw Error(ErrorCode::out_of_memory, "the model's parameters take " + std::to_string(bytes) +
+                                                " bytes, and a WebAssembly memory has at most " +
+                                                std::to_string(emscripten_get_heap_max()));
+    return val::undefined();
+  });
+}
+
 val run(Model& model, const std::string& method, const val& data, const val& shape) {
   return guarded([&] {
     const std::vector<float> values = floats_from_js(data);
@@ -188,6 +204,7 @@ EMSCRIPTEN_BINDINGS(wimm) {
       .function("facts", &facts)
       .function("memory", &model_memory);
   emscripten::function("createModel", &create);
+  emscripten::function("checkModel", &check);
   emscripten::function("loadStateDict", &read_state_dict);
   emscripten::function("adaptInputConv", &adapt);
   emscripten::function("preprocess", &preprocess_image);

@@ -47,6 +47,20 @@ std::vector<FeatureInfo> select_levels(const Network& network, const ModelOption
   return levels;
 }
 
+Network build(std::string_view name, const ModelOptions& options) {
+  check_options(options);
+  return build_network(
+      name, {options.in_chans, options.num_classes, options.global_pool, options.img_size, options.pretrained});
+}
+
+// The values that the model is asked for.
+std::vector<NodeId> outputs_of(const Network& network, const ModelOptions& options) {
+  if (!options.features_only) return {network.features, network.pre_logits, network.logits};
+  std::vector<NodeId> outputs;
+  for (const FeatureInfo& level : select_levels(network, options)) outputs.push_back(level.node);
+  return outputs;
+}
+
 }  // namespace
 
 struct Model::Impl {
@@ -167,21 +181,14 @@ std::vector<Model::FeatureLevel> Model::feature_info() const {
 }
 
 std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& options) {
-  check_options(options);
   auto impl = std::make_unique<Model::Impl>();
   Network& network = impl->network;
-  network = build_network(
-      name, {options.in_chans, options.num_classes, options.global_pool, options.img_size, options.pretrained});
+  network = build(name, options);
   impl->features_only = options.features_only;
   impl->in_chans = options.in_chans;
   impl->num_classes = options.num_classes;
 
-  std::vector<NodeId> outputs;
-  if (options.features_only) {
-    for (const FeatureInfo& level : select_levels(network, options)) outputs.push_back(level.node);
-  } else {
-    outputs = {network.features, network.pre_logits, network.logits};
-  }
+  std::vector<NodeId> outputs = outputs_of(network, options);
   fuse(network, outputs);
   if (!options.exact) select_winograd(network.graph);
   impl->levels = select_levels(network, options);
@@ -194,6 +201,12 @@ std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& o
   impl->report = parameters.report();
   impl->session.emplace(network.graph, std::move(kernels), options.threads);
   return std::unique_ptr<Model>(new Model(std::move(impl)));
+}
+
+uint64_t check_model(std::string_view name, const ModelOptions& options) {
+  const Network network = build(name, options);
+  const std::vector<bool> needed = needed_nodes(network.graph, outputs_of(network, options));
+  return Parameters(network, options, needed_parameters(network.graph, needed)).bytes();
 }
 
 std::vector<std::string_view> list_buildable_models() { return list_variants(); }

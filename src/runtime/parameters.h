@@ -24,6 +24,8 @@ class Parameters final : public ParameterReader {
 
   std::vector<float> read(ParameterId id) override;
   const LoadReport& report() const { return report_; }
+  // Of those that are needed, in float32.
+  uint64_t bytes() const { return bytes_total_; }
 
  private:
   // How a tensor of the file becomes a parameter.
