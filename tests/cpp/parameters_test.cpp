@@ -31,6 +31,28 @@ TEST_CASE("every architecture has a golden") {
   }
 }
 
+TEST_CASE("what create_model loads, check_model accepts without reading it") {
+  struct Unread : StateDict {
+    std::vector<TensorInfo> infos;
+    std::string_view format() const override { return "unread"; }
+    const std::vector<TensorInfo>& tensors() const override { return infos; }
+    Tensor read(size_t) const override { throw Error(ErrorCode::format_truncated, "the data is not there"); }
+  };
+  for (const parity::Golden& golden : parity::read_goldens()) {
+    INFO(parity::title(golden));
+    Unread weights;
+    weights.infos = parity::checkpoint_tensors(golden);
+    ModelOptions options;
+    options.in_chans = golden.in_chans;
+    options.num_classes = golden.num_classes;
+    options.global_pool = golden.global_pool;
+    options.weights = &weights;
+    CHECK(check_model(golden.model, options) > 0);
+    weights.infos.pop_back();
+    if (golden.num_classes > 0) CHECK_THROWS_AS(check_model(golden.model, options), Error);
+  }
+}
+
 TEST_CASE("weights that are not finite are loaded, or an error where that is asked for") {
   struct Damaged : parity::SyntheticCheckpoint {
     using SyntheticCheckpoint::SyntheticCheckpoint;
