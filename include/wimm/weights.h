@@ -69,7 +69,9 @@ std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> sou
 
 // The names by which a timm model with these parameters knows the tensors of a checkpoint, one for each tensor. A
 // checkpoint with the names of EfficientNet-PyTorch (`_blocks.7._depthwise_conv.weight`), or torchvision's for
-// DenseNet, RegNet and VGG, or the authors' for TResNet, is recognised by its content; others keep theirs.
+// DenseNet, RegNet and VGG, or the authors' for TResNet, or those of CLIP, OpenCLIP, DINOv2, AIMv2 or DeiT III for a
+// vision transformer, is recognised by its content; others keep theirs. A tensor that is not of the model, but of a text
+// encoder beside it, has an empty name.
 std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters);
 
 // Reads tensor `index`, whose name in timm is `timm_name`, as timm holds it: TResNet's authors have in-place activated

@@ -61,8 +61,8 @@ std::optional<Size2d> checkpoint_grid(const PositionGrid& positions, int64_t tok
 Tensor resample(const Tensor& tensor, const Parameter& parameter) {
   const auto& [size, prefix, native, resampling] = *parameter.positions;
   const std::vector<float> values =
-      resample_positions(to_float32(tensor), prefix, *checkpoint_grid(*parameter.positions, tensor.shape[1]), size,
-                         parameter.shape[2], resampling);
+      resample_positions(to_float32(tensor), prefix, *checkpoint_grid(*parameter.positions, tensor.shape.rbegin()[1]),
+                         size, parameter.shape[2], resampling);
   const auto bytes = std::as_bytes(std::span(values));
   return cast({DType::float32, parameter.shape, {bytes.begin(), bytes.end()}}, tensor.dtype);
 }
@@ -139,7 +139,9 @@ Parameters::Parameters(const Network& network, const ModelOptions& options, std:
   if (options_.weights) match();
 }
 
-Parameters::Fit Parameters::fit(const Parameter& parameter, const Shape& shape) const {
+Parameters::Fit Parameters::fit(const Parameter& parameter, Shape shape) const {
+  if (parameter.init == Init::token)  // tokens and positions of one batch, which some checkpoints leave out
+    shape.insert(shape.begin(), parameter.shape.size() - std::min(parameter.shape.size(), shape.size()), 1);
   if (parameter.positions && shape.size() == 3 && shape[2] == parameter.shape[2]) {
     const std::optional<Size2d> grid = checkpoint_grid(*parameter.positions, shape[1]);
     if (grid) return *grid == parameter.positions->size ? Fit::as_is : Fit::resample;
@@ -190,7 +192,7 @@ void Parameters::match() {
       report_.mismatched.push_back(mismatch(parameter, tensor));
   }
   for (const std::string& name : names) {
-    if (!by_name.contains(name) || is_in_module(name, network_.unused_modules)) continue;
+    if (name.empty() || !by_name.contains(name) || is_in_module(name, network_.unused_modules)) continue;
     if (options_.num_classes == 0 && is_in_module(name, network_.classifier)) continue;
     report_.unexpected.push_back(name);
   }

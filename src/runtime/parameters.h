@@ -32,7 +32,7 @@ class Parameters final : public ParameterReader {
   enum class Fit : uint8_t { as_is, adapt_input, resample, drop_rows, none };
 
   void match();
-  Fit fit(const Parameter& parameter, const Shape& shape) const;
+  Fit fit(const Parameter& parameter, Shape shape) const;
   std::string mismatch(const Parameter& parameter, const TensorInfo& tensor) const;
   void throw_mismatch() const;
   std::vector<float> read_weights(ParameterId id) const;

@@ -165,6 +165,68 @@ void rename_tresnet(std::span<const std::string> parameters, std::vector<std::st
   }
 }
 
+// Each occurrence of `from`.
+void replace_all(std::string& name, std::string_view from, std::string_view to) {
+  for (size_t at = name.find(from); at != std::string::npos; at = name.find(from, at + to.size()))
+    name.replace(at, from.size(), to);
+}
+
+void replace_all(std::vector<std::string>& names, std::span<const Rename> renames) {
+  for (std::string& name : names)
+    for (const auto& [from, to] : renames) replace_all(name, from, to);
+}
+
+// Keeps what begins with `prefix`, without it; the rest of the checkpoint is another model.
+void keep_module(std::vector<std::string>& names, std::string_view prefix) {
+  for (std::string& name : names) name = name.starts_with(prefix) ? name.substr(prefix.size()) : "";
+}
+
+bool contains(std::span<const std::string> names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+// As timm's _convert_openai_clip, DINOv2, AIMv2 and DeiT III.
+constexpr Rename kClip[] = {{"conv1", "patch_embed.proj"},
+                            {"positional_embedding", "pos_embed"},
+                            {"class_embedding", "cls_token"},
+                            {"transformer.resblocks.", "blocks."},
+                            {"ln_pre", "norm_pre"},
+                            {"ln_post", "norm"},
+                            {"ln_", "norm"},
+                            {"in_proj_", "qkv."},
+                            {"out_proj", "proj"},
+                            {"mlp.c_fc", "mlp.fc1"},
+                            {"mlp.c_proj", "mlp.fc2"}};
+constexpr Rename kDinoV2[] = {{".mlp.w12.", ".mlp.fc1."}, {".mlp.w3.", ".mlp.fc2."}};
+constexpr Rename kAimV2[] = {{"norm_1", "norm1"},
+                             {"norm_2", "norm2"},
+                             {"preprocessor.patchifier.", "patch_embed."},
+                             {"preprocessor.pos_embed", "pos_embed"},
+                             {"trunk.", ""},
+                             {"post_trunk_norm.", "norm."},
+                             {"mlp.fc1", "mlp.fc1_g"},
+                             {"mlp.fc3", "mlp.fc1_x"}};
+constexpr Rename kDeit3[] = {{".gamma_1", ".ls1.gamma"}, {".gamma_2", ".ls2.gamma"}};
+
+void rename_vision_transformer(std::span<const std::string> parameters, std::vector<std::string>& names) {
+  if (!contains(parameters, "patch_embed.proj.weight") || !contains(parameters, "blocks.0.norm1.weight")) return;
+  if (contains(names, "visual.class_embedding")) {
+    keep_module(names, "visual.");
+    replace_all(names, kClip);
+  } else if (contains(names, "visual.trunk.blocks.0.norm1.weight")) {
+    keep_module(names, "visual.trunk.");
+  } else if (contains(names, "preprocessor.patchifier.proj.weight")) {
+    replace_all(names, kAimV2);
+  } else if (contains(names, "vision_encoder.mask_token")) {
+    keep_module(names, "vision_encoder.");
+  }
+  if (contains(names, "mask_token")) replace_all(names, kDinoV2);
+  replace_all(names, kDeit3);
+  // For training alone, for a text encoder, or for a layer that the models have no longer.
+  for (std::string& name : names)
+    if (name == "mask_token" || name == "proj" || name.starts_with("pre_logits.")) name.clear();
+}
+
 }  // namespace
 
 std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters) {
@@ -175,6 +237,7 @@ std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std:
   rename_densenet(names);
   rename_regnet(names);
   rename_tresnet(parameters, names);
+  rename_vision_transformer(parameters, names);
   return names;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "models/families.h"
+#include "parity/synthetic.h"
 #include "wimm/error.h"
 #include "wimm/model.h"
 
@@ -85,6 +86,29 @@ TEST_CASE("feature levels are the patches of the last three blocks, unless other
   CHECK(model->feature_info()[0].reduction == 16);
   options.out_indices = {0, -1};
   CHECK(create_model("test_vit3", options)->feature_info()[0].module == "blocks.0");
+}
+
+TEST_CASE("tokens and positions may lack the dimension of batches, and what is no part of the model is left out") {
+  std::vector<TensorInfo> tensors{{"pre_logits.fc.weight", DType::float32, {64, 64}}};
+  for (const Parameter& parameter : build_network("test_vit", BuildOptions()).graph.parameters)
+    tensors.push_back({parameter.name, parameter.dtype, parameter.shape});
+  ModelOptions options;
+  options.img_size = {96, 128};
+  const auto load = [&] {
+    const parity::SyntheticCheckpoint checkpoint(tensors, 1, DType::float32);
+    options.weights = &checkpoint;
+    return forward(*create_model("test_vit", options), {1, 3, 96, 128});
+  };
+  CHECK(load() == Shape{1, 1000});
+  for (TensorInfo& tensor : tensors) {
+    if (tensor.name == "cls_token") tensor.shape = {64};
+    if (tensor.name == "pos_embed") tensor.shape = {101, 64};
+    if (tensor.name == "patch_embed.proj.weight") tensor.shape = {64, 3 * 16 * 16};
+  }
+  CHECK(load() == Shape{1, 1000});
+  for (TensorInfo& tensor : tensors)
+    if (tensor.name == "pos_embed") tensor.shape = {100, 64};  // of no square
+  CHECK(code_of(load) == ErrorCode::state_dict_mismatch);
 }
 
 TEST_CASE("pools that a model cannot have are refused") {

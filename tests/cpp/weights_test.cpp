@@ -199,6 +199,37 @@ TEST_CASE("torchvision's names of RegNet become timm's") {
         std::vector<std::string>{"stem.0.weight", "fc.bias"});
 }
 
+TEST_CASE("the names of CLIP, DINOv2, AIMv2 and DeiT III become those of timm's vision transformer") {
+  const std::vector<std::string> parameters = {"patch_embed.proj.weight", "blocks.0.norm1.weight"};
+  using Names = std::vector<std::string>;
+  const auto renamed = [&](const Names& names) {
+    std::vector<TensorInfo> tensors;
+    for (const std::string& name : names) tensors.push_back({name, DType::float32, {}});
+    return timm_names(tensors, parameters);
+  };
+  CHECK(renamed({"visual.class_embedding", "visual.positional_embedding", "visual.conv1.weight", "visual.ln_pre.bias",
+                 "visual.transformer.resblocks.3.attn.in_proj_weight",
+                 "visual.transformer.resblocks.3.attn.out_proj.bias", "visual.transformer.resblocks.11.ln_2.weight",
+                 "visual.transformer.resblocks.0.mlp.c_fc.weight", "visual.transformer.resblocks.0.mlp.c_proj.weight",
+                 "visual.ln_post.weight", "visual.proj", "transformer.resblocks.0.ln_1.weight", "logit_scale"}) ==
+        Names{"cls_token", "pos_embed", "patch_embed.proj.weight", "norm_pre.bias", "blocks.3.attn.qkv.weight",
+              "blocks.3.attn.proj.bias", "blocks.11.norm2.weight", "blocks.0.mlp.fc1.weight", "blocks.0.mlp.fc2.weight",
+              "norm.weight", "", "", ""});
+  CHECK(renamed({"visual.trunk.blocks.0.norm1.weight", "visual.trunk.pos_embed", "text.ln_final.weight"}) ==
+        Names{"blocks.0.norm1.weight", "pos_embed", ""});
+  CHECK(renamed({"mask_token", "blocks.39.mlp.w12.bias", "blocks.39.mlp.w3.weight", "blocks.0.ls1.gamma"}) ==
+        Names{"", "blocks.39.mlp.fc1.bias", "blocks.39.mlp.fc2.weight", "blocks.0.ls1.gamma"});
+  CHECK(renamed({"vision_encoder.mask_token", "vision_encoder.cls_token", "text_encoder.cls_token"}) ==
+        Names{"", "cls_token", ""});
+  CHECK(renamed({"preprocessor.patchifier.proj.weight", "preprocessor.pos_embed", "trunk.blocks.2.norm_1.weight",
+                 "trunk.blocks.2.mlp.fc1.weight", "trunk.blocks.2.mlp.fc3.weight", "trunk.post_trunk_norm.weight"}) ==
+        Names{"patch_embed.proj.weight", "pos_embed", "blocks.2.norm1.weight", "blocks.2.mlp.fc1_g.weight",
+              "blocks.2.mlp.fc1_x.weight", "norm.weight"});
+  CHECK(renamed({"blocks.0.gamma_1", "blocks.23.gamma_2", "pre_logits.fc.weight", "head.weight"}) ==
+        Names{"blocks.0.ls1.gamma", "blocks.23.ls2.gamma", "", "head.weight"});
+  CHECK(timm_names({{"mask_token", DType::float32, {}}}, {})[0] == "mask_token");
+}
+
 TEST_CASE("torchvision's names of DenseNet and VGG become timm's") {
   const auto renamed = [](const std::string& name) {
     return timm_names({{name, DType::float32, {}}}, std::vector<std::string>{"pre_logits.fc1.weight"})[0];
