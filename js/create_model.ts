@@ -32,9 +32,9 @@ async function openWeights(
   return openFirst(addresses, load.context);
 }
 
-async function compile(threads: number | undefined, load: Load): Promise<Engine> {
+async function compile({ threads, worker }: CheckedOptions, load: Load): Promise<Engine> {
   load.report('compile', 0, 1, 'wimm');
-  const engine = await loadEngine(threads);
+  const engine = await loadEngine(threads, worker);
   load.report('compile', 1, 1, engine.backend.variant);
   return engine;
 }
@@ -74,7 +74,7 @@ export async function createModel(name: string, options: CreateModelOptions = {}
   let compiling: Promise<Engine>;
   const load = new Load(chosen, async (head) => (await compiling).checkModel(spec, head));
   return load.run(async () => {
-    compiling = compile(chosen.threads, load);
+    compiling = compile(chosen, load);
     // What is wrong without any weights stops their download.
     compiling.then((engine) => engine.checkModel(spec)).catch(load.fail);
     const weights = await openWeights(resolved, chosen, load);

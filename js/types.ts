@@ -146,7 +146,10 @@ export interface CreateModelOptions extends LoadOptions {
   dtype?: 'float32' | 'float16';
   /** Default: as many as the machine and the page allow. */
   threads?: number;
-  /** Run in a worker. Not in this version, which runs where it is called. */
+  /**
+   * Run in a worker, so that the caller's thread stays free. Default: on the main thread of a page that can start one;
+   * a worker that was asked for and cannot start is an error.
+   */
   worker?: boolean;
   /** [height, width], or both, for models of fixed size, whose position embeddings are resampled. */
   imgSize?: number | [number, number];
@@ -200,6 +203,8 @@ export interface Backend {
   variant: Variant;
   simd: 'simd' | 'relaxed-simd';
   threads: number;
+  /** Whether it runs in a worker. */
+  worker: boolean;
 }
 
 export interface Capabilities {

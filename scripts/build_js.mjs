@@ -14,7 +14,7 @@ const variants =
 function bundle() {
   return build({
     absWorkingDir: root,
-    entryPoints: ['js/index.ts', 'js/cli.ts'],
+    entryPoints: { index: 'js/index.ts', cli: 'js/cli.ts', worker: 'js/engine/worker.ts' },
     outdir: 'dist',
     bundle: true,
     splitting: true,

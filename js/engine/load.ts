@@ -1,4 +1,4 @@
-// Chooses the WebAssembly build that fits the machine, and loads it once.
+// Chooses the WebAssembly build that fits the machine and where it runs, and starts it once.
 
 import { relaxedSimd, simd, threads as sharedMemory } from 'wasm-feature-detect';
 
@@ -7,18 +7,10 @@ import { WimmError } from '../errors.js';
 import { hardwareThreads, isNode } from '../platform.js';
 import type { Backend, Capabilities, Variant } from '../types.js';
 import type { Engine } from './engine.js';
-import { LocalEngine } from './local.js';
-import type { CreateModule } from './native.js';
+import { instantiate } from './instantiate.js';
+import { RemoteEngine } from './remote.js';
 
 const maxThreads = 16;
-
-// Literal specifiers, so that bundlers find the files.
-const modules: Record<Variant, () => Promise<{ default: CreateModule }>> = {
-  simd: () => import('./wimm-simd.mjs'),
-  'simd-threads': () => import('./wimm-simd-threads.mjs'),
-  relaxed: () => import('./wimm-relaxed.mjs'),
-  'relaxed-threads': () => import('./wimm-relaxed-threads.mjs'),
-};
 
 function variantName(relaxed: boolean, threads: boolean): Variant {
   return `${relaxed ? 'relaxed' : 'simd'}${threads ? '-threads' : ''}` as Variant;
@@ -55,7 +47,7 @@ export async function capabilities(): Promise<Capabilities> {
   };
 }
 
-async function chooseBackend(threads: number | undefined): Promise<Backend> {
+async function chooseBackend(threads: number | undefined): Promise<Omit<Backend, 'worker'>> {
   const able = await capabilities();
   if (!able.variant) {
     const code = typeof WebAssembly === 'object' ? 'ERR_ENV_NO_SIMD' : 'ERR_ENV_NO_WASM';
@@ -73,45 +65,32 @@ async function chooseBackend(threads: number | undefined): Promise<Backend> {
   };
 }
 
-function loadError(variant: Variant, cause: unknown): WimmError {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  if (/unsafe-eval|Content Security Policy/i.test(text)) {
-    return new WimmError(
-      'ERR_CSP',
-      `the page's Content-Security-Policy forbids WebAssembly; allow it with script-src 'wasm-unsafe-eval'`,
-      { cause },
-    );
-  }
-  const where = new URL(`wimm-${variant}.wasm`, settings.wasm ?? import.meta.url).href;
-  const message = `cannot load ${where}: ${text}. Serve the package's .mjs and .wasm files as they are, or tell where they lie with configure({ wasm })`;
-  return new WimmError('ERR_WASM_LOAD', message, { cause, retryable: true, details: { url: where } });
-}
-
-async function instantiate(backend: Backend, onCrash: () => void): Promise<Engine> {
+/** An engine in a worker, or in this thread where a worker was not asked for and none can start. */
+async function start(backend: Backend, worker: boolean | undefined, onCrash: () => void): Promise<Engine> {
   const { wasm } = settings;
+  if (!backend.worker) return instantiate(backend, wasm, onCrash);
   try {
-    const { default: create } = await modules[backend.variant]();
-    const module = await create({
-      pthreadPoolSize: backend.threads - 1,
-      printErr: () => {}, // what goes wrong is thrown as well
-      ...(wasm && { locateFile: (path: string) => new URL(path, wasm).href }),
-    });
-    return new LocalEngine(module, backend, onCrash);
-  } catch (cause) {
-    throw loadError(backend.variant, cause);
+    return await RemoteEngine.start(backend, wasm, onCrash);
+  } catch (error) {
+    if (worker || (error as WimmError).code !== 'ERR_WORKER_CRASHED') throw error;
+    return instantiate({ ...backend, worker: false }, wasm, onCrash);
   }
 }
 
 const engines = new Map<string, Promise<Engine>>();
 
-/** The engine for a number of threads. All its models share one WebAssembly memory. */
-export async function loadEngine(threads?: number): Promise<Engine> {
-  const backend = await chooseBackend(threads);
-  const key = `${backend.variant}, ${backend.threads} threads, ${settings.wasm ?? ''}`;
+/**
+ * The engine for a number of threads, in a worker or not. All its models share one WebAssembly memory.
+ *
+ * @param worker default: in a worker on the main thread of a page.
+ */
+export async function loadEngine(threads?: number, worker?: boolean): Promise<Engine> {
+  const backend = { ...(await chooseBackend(threads)), worker: worker ?? typeof document === 'object' };
+  const key = JSON.stringify([backend, worker, settings.wasm]);
   const forget = () => engines.delete(key);
   let engine = engines.get(key);
   if (!engine) {
-    engine = instantiate(backend, forget);
+    engine = start(backend, worker, forget);
     engines.set(key, engine);
     engine.catch(forget);
   }

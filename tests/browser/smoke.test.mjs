@@ -97,6 +97,7 @@ for (const isolated of [false, true]) {
     const result = JSON.parse(await tab.textContent('pre', { timeout: 60_000 }));
     assert.equal(result.failed, undefined);
     assert.equal(result.backend.simd, 'relaxed-simd');
+    assert.equal(result.backend.worker, true);
     assert.equal(result.backend.threads > 1, isolated && result.variant.endsWith('threads'));
     assert.equal(result.error, 'ERR_INPUT_SHAPE');
     assert.equal(result.listed, 1);

@@ -58,7 +58,7 @@ for (const threads of [1, 2, 4]) {
     test(`${simd}, ${threads} threads, and the process ends by itself`, { skip }, () => {
       const { backend, data, again } = run(threads, flags);
       const variant = `${simd.replace('-simd', '')}${threads > 1 ? '-threads' : ''}`;
-      assert.deepEqual(backend, { variant, simd, threads });
+      assert.deepEqual(backend, { variant, simd, threads, worker: false });
       assert.deepEqual(again, data);
       const largest = Math.max(...expected.map(Math.abs));
       const error = Math.max(...data.map((value, i) => Math.abs(value - expected[i])));

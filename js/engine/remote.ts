@@ -1,0 +1,188 @@
+// An engine in a worker: calls and results as messages.
+
+import { WimmError } from '../errors.js';
+import { isNode } from '../platform.js';
+import type { Backend, LayerProfile, MemoryUse, StateTensor, Tensor } from '../types.js';
+import type {
+  Engine,
+  ModelFacts,
+  ModelSpec,
+  OnLoad,
+  PixelImage,
+  PreprocessSpec,
+  Run,
+  WeightsFile,
+  WeightsHead,
+} from './engine.js';
+import type { Call, Reply } from './worker.js';
+
+/** What the workers of browsers and of Node have in common. */
+interface Port {
+  post(call: Call, transfer: ArrayBuffer[]): void;
+  onReply(listener: (reply: Reply) => void): void;
+  onCrash(listener: (cause: unknown) => void): void;
+  /** Whether the process is to wait for it. */
+  hold(busy: boolean): void;
+  close(): void;
+}
+
+async function openWorker(): Promise<Port> {
+  if (isNode) {
+    const { Worker } = process.getBuiltinModule('worker_threads');
+    const worker = new Worker(new URL('./worker.js', import.meta.url));
+    return {
+      post: (call, transfer) => worker.postMessage(call, transfer),
+      onReply: (listener) => void worker.on('message', listener),
+      onCrash: (listener) => void worker.on('error', listener).on('exit', listener),
+      hold: (busy) => (busy ? worker.ref() : worker.unref()),
+      close: () => void worker.terminate(),
+    };
+  }
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'wimm' });
+  return {
+    post: (call, transfer) => worker.postMessage(call, transfer),
+    onReply: (listener) => worker.addEventListener('message', ({ data }) => listener(data as Reply)),
+    onCrash: (listener) => {
+      worker.addEventListener('error', (event) => listener(event.error ?? event.message));
+      worker.addEventListener('messageerror', () => listener('a message could not be read'));
+    },
+    hold: () => {},
+    close: () => worker.terminate(),
+  };
+}
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: WimmError): void;
+  onLoad: OnLoad | undefined;
+}
+
+export class RemoteEngine implements Engine {
+  readonly #pending = new Map<number, Pending>();
+  #lastId = 0;
+  #crash: WimmError | undefined;
+
+  private constructor(
+    readonly backend: Backend,
+    readonly port: Port,
+    readonly onCrash: () => void,
+  ) {
+    port.hold(false);
+    port.onReply((reply) => this.#receive(reply));
+    port.onCrash((cause) => {
+      const message = 'the worker stopped; its models are lost, and new ones may be created';
+      this.#fail(new WimmError('ERR_WORKER_CRASHED', message, { cause, retryable: true }));
+    });
+  }
+
+  /** Errors: worker_crashed where no worker starts, and those of loading WebAssembly. */
+  static async start(backend: Backend, wasm: string | undefined, onCrash: () => void): Promise<RemoteEngine> {
+    let port: Port;
+    try {
+      port = await openWorker();
+    } catch (cause) {
+      throw new WimmError('ERR_WORKER_CRASHED', 'a worker cannot start here', { cause });
+    }
+    const engine = new RemoteEngine(backend, port, onCrash);
+    try {
+      await engine.#call('start', [backend, wasm]);
+    } catch (error) {
+      engine.#fail(error as WimmError);
+      throw error;
+    }
+    return engine;
+  }
+
+  createModel(spec: ModelSpec, onLoad: OnLoad): Promise<ModelFacts> {
+    return this.#call('createModel', [spec], [], onLoad);
+  }
+
+  checkModel(spec: Omit<ModelSpec, 'weights'>, head?: WeightsHead): Promise<void> {
+    return this.#call('checkModel', [spec, head]);
+  }
+
+  run(model: number, method: Run, x: Tensor): Promise<Tensor[]> {
+    return this.#call('run', [model, method, x], [x.data.buffer]);
+  }
+
+  profile(model: number, x: Tensor): Promise<LayerProfile[]> {
+    return this.#call('profile', [model, x], [x.data.buffer]);
+  }
+
+  memory(model: number): Promise<MemoryUse> {
+    return this.#call('memory', [model]);
+  }
+
+  async dispose(model: number): Promise<void> {
+    await this.#call('dispose', [model]).catch(() => {}); // a worker that stopped holds nothing
+  }
+
+  preprocess(image: PixelImage, spec: PreprocessSpec): Promise<Tensor> {
+    return this.#call('preprocess', [image, spec]);
+  }
+
+  loadStateDict(file: WeightsFile, key: string | undefined, checkFinite: boolean): Promise<Map<string, StateTensor>> {
+    return this.#call('loadStateDict', [file, key, checkFinite]);
+  }
+
+  adaptInputConv(weight: StateTensor, inChans: number): Promise<StateTensor> {
+    return this.#call('adaptInputConv', [weight, inChans]);
+  }
+
+  async #call<T>(
+    method: Call['method'],
+    parameters: unknown[],
+    transfer: ArrayBufferLike[] = [],
+    onLoad?: OnLoad,
+  ): Promise<T> {
+    if (this.#crash) throw this.#crash;
+    const id = ++this.#lastId;
+    const result = new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject, onLoad }));
+    this.port.hold(true);
+    try {
+      this.port.post({ id, method, parameters }, transfer as ArrayBuffer[]);
+    } catch (cause) {
+      this.#settle(id);
+      throw new WimmError('ERR_OUT_OF_MEMORY', 'the data could not be handed to the worker', { cause });
+    }
+    return result as Promise<T>;
+  }
+
+  #settle(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (this.#pending.size === 0) this.port.hold(false);
+    return pending;
+  }
+
+  #receive(reply: Reply): void {
+    if ('progress' in reply) {
+      const pending = this.#pending.get(reply.id);
+      if (!pending?.onLoad || pending.onLoad(...reply.progress)) return;
+      // The worker, which is busy, cannot be told: the model is freed once it is there.
+      pending.reject(new WimmError('ERR_ABORTED', 'the load was stopped'));
+      const free = (facts: unknown) => void this.dispose((facts as ModelFacts).id);
+      this.#pending.set(reply.id, { resolve: free, reject: () => {}, onLoad: undefined });
+      return;
+    }
+    const pending = this.#settle(reply.id);
+    if ('value' in reply) {
+      pending?.resolve(reply.value);
+      return;
+    }
+    const error = WimmError.from(reply.error);
+    if (error.code === 'ERR_RUNTIME_CRASHED') this.#fail(error);
+    pending?.reject(error);
+  }
+
+  /** Nothing more comes of the worker. */
+  #fail(error: WimmError): void {
+    if (this.#crash) return;
+    this.#crash = error;
+    this.onCrash();
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+    this.port.hold(false);
+    this.port.close();
+  }
+}

@@ -1,0 +1,84 @@
+// Models in a worker: the same numbers, a free thread, and what happens when a load or the worker itself is stopped.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { createModel } from 'wimm';
+
+import { images, rejects } from './support.mjs';
+
+// Workers that the package starts.
+const workers = [];
+const threads = process.getBuiltinModule('worker_threads');
+const { Worker } = threads;
+threads.Worker = class extends Worker {
+  constructor(...parameters) {
+    super(...parameters);
+    workers.push(this);
+  }
+};
+
+const create = (options) => createModel('resnet18', { worker: true, threads: 1, ...options });
+
+test('a worker gives the numbers of its caller’s thread, which it leaves free', async () => {
+  const local = await createModel('resnet18', { threads: 1 });
+  const remote = await create();
+  assert.equal(local.backend.worker, false);
+  assert.equal(remote.backend.worker, true);
+  assert.deepEqual(remote.parameters(), local.parameters());
+
+  let free = false;
+  setTimeout(() => (free = true), 0);
+  const x = images(3);
+  const output = await remote.forward(x);
+  assert.ok(free);
+  assert.equal(x.data.length, 3 * 64 * 64); // the caller's own
+  assert.deepEqual(output, await local.forward(x));
+  const pixels = { data: new Uint8Array(32 * 32 * 3).fill(77), width: 32, height: 32, channels: 3 };
+  assert.deepEqual(await remote.classify(pixels), await local.classify(pixels));
+  assert.equal((await remote.profile(x)).length, (await local.profile(x)).length);
+  await rejects(remote.forward({ data: new Float32Array(12), shape: [1, 3, 2, 2, 1] }), 'ERR_INPUT_SHAPE');
+
+  local.dispose();
+  remote.dispose();
+  await rejects(remote.forward(x), 'ERR_DISPOSED');
+});
+
+test('a load that is stopped leaves nothing in the worker', async () => {
+  const kept = await create();
+  const { used } = await kept.memory();
+  const controller = new AbortController();
+  const onProgress = ({ stage, loaded }) => stage === 'load' && loaded > 0 && controller.abort();
+  const { name } = await rejects(create({ signal: controller.signal, onProgress }), 'ERR_ABORTED');
+  assert.equal(name, 'AbortError');
+  await kept.memory(); // answered once the load has ended; the model is freed thereafter
+  const after = await kept.memory();
+  assert.ok(after.used - used < 1e6, `${after.used - used} bytes more`);
+  kept.dispose();
+});
+
+test('a worker that dies rejects what was under way, and the next model starts afresh', async () => {
+  const model = await create();
+  const pending = [model.forward(images(3, 224)), model.forward(images(3, 224))];
+  await workers.at(-1).terminate();
+  for (const work of pending) assert.equal((await rejects(work, 'ERR_WORKER_CRASHED')).retryable, true);
+  await rejects(model.forward(images(3)), 'ERR_WORKER_CRASHED');
+  model.dispose();
+  const next = await create();
+  assert.deepEqual((await next.forward(images(3))).shape, [1, 1000]);
+  next.dispose();
+});
+
+test('where no worker can start, one that was asked for is an error', async () => {
+  const { Worker: Working } = threads;
+  const waiting = setInterval(() => {}, 1000); // an idle worker does not keep the process
+  await workers.at(-1).terminate();
+  threads.Worker = class {
+    constructor() {
+      throw new Error('not allowed');
+    }
+  };
+  const { cause } = await rejects(create(), 'ERR_WORKER_CRASHED', /cannot start/);
+  assert.equal(cause.message, 'not allowed');
+  threads.Worker = Working;
+  clearInterval(waiting);
+});
