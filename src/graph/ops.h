@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -61,6 +62,8 @@ struct Conv2d {
   Padding padding{};
   int64_t groups = 1;
   ParameterId weight = no_id, bias = no_id;
+  // The eps of weight standardisation (arXiv 1903.10520), if any: each output's weights get mean 0 and variance 1.
+  std::optional<double> standardize{};
   std::vector<Affine> folded{};                  // set by a pass: applied to the weights, in order
   Activation activation = Activation::identity;  // set by a pass
   bool winograd = false;                         // set by a pass: computed by Winograd's algorithm
@@ -83,6 +86,7 @@ struct GroupNorm {
   int64_t groups;
   double eps;
   ParameterId weight, bias;
+  Activation activation = Activation::identity;  // of the result, set by a pass
 };
 
 // Layer norm over the last dimension, or over each part of it that is as long as weight and bias: a head's channels.
@@ -102,6 +106,13 @@ struct EvoNormS0 {
   int64_t groups;
   double eps;
   ParameterId v = no_id, weight = no_id, bias = no_id;
+};
+
+// Filter response norm and its thresholded linear unit (arXiv 1911.09737): x / sqrt(mean of x² over H and W + eps),
+// then weight and bias, and no less than tau; all [C].
+struct FilterResponseNorm {
+  double eps;
+  ParameterId weight, bias, tau;
 };
 
 // Sum or product of two values; the second may be [N, C] or [N, 1, 1, C], repeated over H and W.
@@ -237,9 +248,10 @@ struct MixSplits {
 // [N, H, W, C] → [N, C·H·W], in NCHW order as PyTorch's flatten.
 struct Flatten {};
 
-using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, RmsNorm, EvoNormS0, Binary,
-                        MaxPool, AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens,
-                        ToImage, LearnedTokens, ConcatTokens, DropTokens, SelectToken, AddPositions, Attention,
-                        DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample, SpaceToDepth>;
+using Op =
+    std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, RmsNorm, EvoNormS0, FilterResponseNorm,
+                 Binary, MaxPool, AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens,
+                 ToImage, LearnedTokens, ConcatTokens, DropTokens, SelectToken, AddPositions, Attention,
+                 DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample, SpaceToDepth>;
 
 }  // namespace wimm

@@ -22,7 +22,7 @@ class ConvKernel final : public Kernel {
  public:
   ConvKernel(const Conv2d& op, int64_t in_channels, std::string_view layer, ParameterReader& reader)
       : layer_(layer), activation_(op.activation) {
-    auto [weight, bias] = read_folded(op.weight, op.bias, op.out_channels, op.folded, layer, reader);
+    auto [weight, bias] = read_folded(op, layer, reader);
     weight_bytes_ = (weight.size() + bias.size()) * sizeof(float);
     const int64_t group_in = in_channels / op.groups, group_out = op.out_channels / op.groups;
     weight = channels_last(weight, op.out_channels, group_in, op.kernel[0] * op.kernel[1]);

@@ -124,8 +124,7 @@ bool suits_depthwise(const Conv2d& op, int64_t channels) {
 }
 
 std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, std::string_view layer, ParameterReader& reader) {
-  return std::make_unique<DepthwiseKernel>(op,
-                                           read_folded(op.weight, op.bias, op.out_channels, op.folded, layer, reader));
+  return std::make_unique<DepthwiseKernel>(op, read_folded(op, layer, reader));
 }
 
 }  // namespace wimm

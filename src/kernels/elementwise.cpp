@@ -103,6 +103,32 @@ class BinaryKernel final : public Kernel {
   int64_t row_ = 0, rows_ = 0, rows_per_image_ = 1;
 };
 
+template <class Layer>
+FoldedWeights read_weights(const Layer& op, int64_t out, ParameterReader& reader) {
+  return {reader.read(op.weight), op.bias == no_id ? std::vector<float>(out) : reader.read(op.bias)};
+}
+
+// Gives `weights` mean 0 and variance 1.
+void standardize(std::span<float> weights, double eps) {
+  const auto count = static_cast<double>(weights.size());
+  double mean = 0, variance = 0;
+  for (const float w : weights) mean += w / count;
+  for (const float w : weights) variance += (w - mean) * (w - mean) / count;
+  const double inverse_std = 1 / std::sqrt(variance + eps);
+  for (float& w : weights) w = static_cast<float>((w - mean) * inverse_std);
+}
+
+void fold(FoldedWeights& weights, std::span<const Affine> steps, std::string_view layer, ParameterReader& reader) {
+  const auto out = static_cast<int64_t>(weights.bias.size()), row = static_cast<int64_t>(weights.weight.size()) / out;
+  for (const Affine& affine : steps) {
+    const ScaleShift step = read_affine(affine, out, layer, reader);
+    for (int64_t o = 0; o < out; ++o) {
+      for (int64_t i = 0; i < row; ++i) weights.weight[o * row + i] *= step.scale[o];
+      weights.bias[o] = weights.bias[o] * step.scale[o] + step.shift[o];
+    }
+  }
+}
+
 }  // namespace
 
 void apply_activation(Activation activation, const float* x, float* y, int64_t count) {
@@ -130,17 +156,20 @@ ScaleShift read_affine(const Affine& op, int64_t channels, std::string_view laye
   return affine;
 }
 
-FoldedWeights read_folded(ParameterId weight, ParameterId bias, int64_t out, std::span<const Affine> steps,
-                          std::string_view layer, ParameterReader& reader) {
-  FoldedWeights weights{reader.read(weight), bias == no_id ? std::vector<float>(out) : reader.read(bias)};
-  const int64_t row = static_cast<int64_t>(weights.weight.size()) / out;
-  for (const Affine& affine : steps) {
-    const ScaleShift step = read_affine(affine, out, layer, reader);
-    for (int64_t o = 0; o < out; ++o) {
-      for (int64_t i = 0; i < row; ++i) weights.weight[o * row + i] *= step.scale[o];
-      weights.bias[o] = weights.bias[o] * step.scale[o] + step.shift[o];
-    }
+FoldedWeights read_folded(const Conv2d& op, std::string_view layer, ParameterReader& reader) {
+  FoldedWeights weights = read_weights(op, op.out_channels, reader);
+  if (op.standardize) {
+    const std::span<float> all = weights.weight;
+    const size_t row = all.size() / op.out_channels;
+    for (size_t begin = 0; begin < all.size(); begin += row) standardize(all.subspan(begin, row), *op.standardize);
   }
+  fold(weights, op.folded, layer, reader);
+  return weights;
+}
+
+FoldedWeights read_folded(const Linear& op, std::string_view layer, ParameterReader& reader) {
+  FoldedWeights weights = read_weights(op, op.out_features, reader);
+  fold(weights, op.folded, layer, reader);
   return weights;
 }
 

@@ -33,6 +33,7 @@ std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterRead
                         [&](const LayerNorm& op) { return make_kernel(op, channels, reader); },
                         [&](const RmsNorm& op) { return make_kernel(op, channels, reader); },
                         [&](const EvoNormS0& op) { return make_kernel(op, channels, reader); },
+                        [&](const FilterResponseNorm& op) { return make_kernel(op, channels, reader); },
                         [&](const ChannelConv& op) { return make_kernel(op, reader); },
                         [&](const LearnedTokens& op) { return make_kernel(op, reader); },
                         [&](const AddPositions& op) { return make_kernel(op, reader); },

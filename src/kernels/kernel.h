@@ -53,6 +53,7 @@ std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t channels, Param
 std::unique_ptr<Kernel> make_kernel(const LayerNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const RmsNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const EvoNormS0& op, int64_t channels, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const FilterResponseNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Binary& op);
 std::unique_ptr<Kernel> make_kernel(const MaxPool& op);
 std::unique_ptr<Kernel> make_kernel(const AvgPool& op);

@@ -10,7 +10,7 @@ class LinearKernel final : public Kernel {
  public:
   LinearKernel(const Linear& op, int64_t in_features, std::string_view layer, ParameterReader& reader)
       : activation_(op.activation) {
-    auto [weight, bias] = read_folded(op.weight, op.bias, op.out_features, op.folded, layer, reader);
+    auto [weight, bias] = read_folded(op, layer, reader);
     weight_bytes_ = (weight.size() + bias.size()) * sizeof(float);
     weight.resize(weight.size() + overread_floats);
     initialize_xnnpack();

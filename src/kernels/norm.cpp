@@ -1,7 +1,9 @@
-// Normalisations by statistics of the value itself: group norm, layer norm, RMS norm and EvoNorm-S0.
+// Normalisations by statistics of the value itself: group norm, layer norm, RMS norm, EvoNorm-S0 and filter response
+// norm.
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/activations.h"
 #include "kernels/kernel.h"
 #include "kernels/simd.h"
 
@@ -40,6 +42,17 @@ void moments4(const float* x, int64_t pixels, int64_t channels, int64_t width, M
   }
 }
 
+// Of each channel of an image.
+std::vector<Moments> channel_moments(const float* image, int64_t pixels, int64_t channels, ThreadPool& pool) {
+  std::vector<Moments> moments(static_cast<size_t>(channels));
+  pool.parallel_for((channels + 3) / 4, std::max<int64_t>(1, grain_floats / (4 * pixels)),
+                    [&](int64_t begin, int64_t end) {
+                      for (int64_t c = 4 * begin; c < std::min(4 * end, channels); c += 4)
+                        moments4(image + c, pixels, channels, std::min<int64_t>(4, channels - c), &moments[c]);
+                    });
+  return moments;
+}
+
 // What group norm and EvoNorm-S0 share: moments of each group of channels over an image.
 class GroupStatistics {
  public:
@@ -51,15 +64,10 @@ class GroupStatistics {
   };
 
   std::span<const Group> compute(const float* image, int64_t pixels, int64_t channels, ThreadPool& pool) {
-    moments_.resize(static_cast<size_t>(channels));
-    pool.parallel_for((channels + 3) / 4, std::max<int64_t>(1, grain_floats / (4 * pixels)),
-                      [&](int64_t begin, int64_t end) {
-                        for (int64_t c = 4 * begin; c < std::min(4 * end, channels); c += 4)
-                          moments4(image + c, pixels, channels, std::min<int64_t>(4, channels - c), &moments_[c]);
-                      });
+    const std::vector<Moments> moments = channel_moments(image, pixels, channels, pool);
     result_.clear();
     const int64_t size = channels / groups_;
-    for (int64_t g = 0; g < groups_; ++g) result_.push_back(merge(std::span(moments_).subspan(g * size, size)));
+    for (int64_t g = 0; g < groups_; ++g) result_.push_back(merge(std::span(moments).subspan(g * size, size)));
     return result_;
   }
 
@@ -74,7 +82,6 @@ class GroupStatistics {
 
   int64_t groups_;
   double eps_;
-  std::vector<Moments> moments_;
   std::vector<Group> result_;
 };
 
@@ -97,6 +104,7 @@ class GroupNormKernel final : public Kernel {
   GroupNormKernel(const GroupNorm& op, ParameterReader& reader)
       : statistics_(op.groups, op.eps),
         groups_(op.groups),
+        activation_(op.activation),
         weight_(read_padded(op.weight, reader)),
         bias_(read_padded(op.bias, reader)) {}
 
@@ -116,8 +124,10 @@ class GroupNormKernel final : public Kernel {
         scale[c] = weight_[c] * groups[c / size].inverse_std;
         shift[c] = bias_[c] - groups[c / size].mean * scale[c];
       }
-      map_rows(inputs[0] + image, output + image, pixels, channels, pool,
-               [&](f32x4 x, int64_t c) { return x * load(&scale[c]) + load(&shift[c]); });
+      with_activation(activation_, [&](auto activation) {
+        map_rows(inputs[0] + image, output + image, pixels, channels, pool,
+                 [&](f32x4 x, int64_t c) { return activation(x * load(&scale[c]) + load(&shift[c])); });
+      });
     }
   }
 
@@ -126,6 +136,7 @@ class GroupNormKernel final : public Kernel {
  private:
   GroupStatistics statistics_;
   int64_t groups_;
+  Activation activation_;
   std::vector<float> weight_, bias_;
   Shape shape_;
 };
@@ -162,6 +173,42 @@ class EvoNormS0Kernel final : public Kernel {
   GroupStatistics statistics_;
   int64_t groups_;
   std::vector<float> v_, weight_, bias_;
+  Shape shape_;
+};
+
+class FilterResponseNormKernel final : public Kernel {
+ public:
+  FilterResponseNormKernel(const FilterResponseNorm& op, ParameterReader& reader)
+      : eps_(op.eps),
+        weight_(read_padded(op.weight, reader)),
+        bias_(read_padded(op.bias, reader)),
+        tau_(read_padded(op.tau, reader)) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    shape_ = inputs[0];
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const int64_t channels = shape_[3], pixels = shape_[1] * shape_[2];
+    std::vector<float> scale(weight_.size());
+    for (int64_t n = 0; n < shape_[0]; ++n) {
+      const int64_t image = n * pixels * channels;
+      const std::vector<Moments> moments = channel_moments(inputs[0] + image, pixels, channels, pool);
+      for (int64_t c = 0; c < channels; ++c) {
+        const double mean_square = moments[c].variance + moments[c].mean * moments[c].mean;
+        scale[c] = static_cast<float>(weight_[c] / std::sqrt(mean_square + eps_));
+      }
+      map_rows(inputs[0] + image, output + image, pixels, channels, pool,
+               [&](f32x4 x, int64_t c) { return max(x * load(&scale[c]) + load(&bias_[c]), load(&tau_[c])); });
+    }
+  }
+
+  size_t weight_bytes() const override { return 3 * weight_.size() * sizeof(float); }
+
+ private:
+  double eps_;
+  std::vector<float> weight_, bias_, tau_;
   Shape shape_;
 };
 
@@ -256,6 +303,9 @@ std::unique_ptr<Kernel> make_kernel(const RmsNorm& op, int64_t, ParameterReader&
 }
 std::unique_ptr<Kernel> make_kernel(const EvoNormS0& op, int64_t, ParameterReader& reader) {
   return std::make_unique<EvoNormS0Kernel>(op, reader);
+}
+std::unique_ptr<Kernel> make_kernel(const FilterResponseNorm& op, int64_t, ParameterReader& reader) {
+  return std::make_unique<FilterResponseNormKernel>(op, reader);
 }
 
 }  // namespace wimm

@@ -67,7 +67,7 @@ class WinogradKernel final : public Kernel {
  public:
   WinogradKernel(const Conv2d& op, int64_t in_channels, std::string_view layer, ParameterReader& reader)
       : layer_(layer), activation_(op.activation), padding_(op.padding), in_(in_channels), out_(op.out_channels) {
-    FoldedWeights weights = read_folded(op.weight, op.bias, op.out_channels, op.folded, layer, reader);
+    FoldedWeights weights = read_folded(op, layer, reader);
     bias_ = std::move(weights.bias);
     initialize_xnnpack();
     const std::vector<float> filters = transform_filters(weights.weight, in_ * out_);

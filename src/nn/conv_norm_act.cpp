@@ -7,6 +7,11 @@ NodeId norm_act(const Scope& scope, std::string_view name, NodeId x, const NormA
   switch (options.norm) {
     case Norm::evo_s0:
       return scope.evo_norm_s0(name, x, 32, options.eps);
+    case Norm::filter_response:
+      return scope.filter_response_norm(name, x, options.eps);
+    case Norm::group:
+      x = scope.group_norm(name, x, 32, options.eps);
+      break;
     case Norm::inplace:
       x = scope.inplace_batch_norm(name, x, options.eps);
       break;

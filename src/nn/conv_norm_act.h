@@ -7,11 +7,11 @@
 
 namespace wimm::nn {
 
-// inplace: in-place activated batch norm (arXiv 1712.02616), which counts no batches. groups_of_16: group norm, 16
-// channels a group.
-enum class Norm : uint8_t { batch, inplace, groups_of_16, evo_s0 };
+// inplace: in-place activated batch norm (arXiv 1712.02616), which counts no batches. group: group norm of 32 groups;
+// groups_of_16: of 16 channels a group.
+enum class Norm : uint8_t { batch, inplace, group, groups_of_16, evo_s0, filter_response };
 
-// What follows a convolution. EvoNorm-S0, of 32 groups, is its own activation.
+// What follows a convolution. EvoNorm-S0, of 32 groups, and filter response norm are their own activations.
 struct NormAct {
   Activation activation = Activation::relu;
   double eps = 1e-5;

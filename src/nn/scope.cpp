@@ -40,7 +40,8 @@ Conv2d Scope::declare_conv2d(std::string_view name, int64_t in_channels, const C
               .stride = {options.stride, options.stride},
               .dilation = {options.dilation, options.dilation},
               .padding = options.padding,
-              .groups = options.groups};
+              .groups = options.groups,
+              .standardize = options.standardize};
   const Shape shape{options.out_channels, in_channels / options.groups, height, width};
   conv.weight = scope.parameter("weight", shape, Init::conv);
   if (options.bias) conv.bias = scope.parameter("bias", {options.out_channels}, Init::zeros);
@@ -115,6 +116,16 @@ NodeId Scope::evo_norm_s0(std::string_view name, NodeId x, int64_t groups, doubl
   norm.weight = scope.parameter("weight", {c}, Init::ones);
   norm.bias = scope.parameter("bias", {c}, Init::zeros);
   norm.v = scope.parameter("v", {c}, Init::ones);
+  return scope.node(norm, {x}, c);
+}
+
+NodeId Scope::filter_response_norm(std::string_view name, NodeId x, double eps) const {
+  const Scope scope = (*this)[name];
+  const int64_t c = channels(x);
+  FilterResponseNorm norm{.eps = eps,
+                          .weight = scope.parameter("weight", {c}, Init::ones),
+                          .bias = scope.parameter("bias", {c}, Init::zeros),
+                          .tau = scope.parameter("tau", {c}, Init::zeros)};
   return scope.node(norm, {x}, c);
 }
 

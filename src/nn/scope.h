@@ -1,6 +1,7 @@
 // Adds nodes to a graph under timm's module path: scope["layer1"][0].conv2d("conv1", x, {...}).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,7 @@ struct ConvOptions {
   int64_t stride = 1, dilation = 1, groups = 1;
   Padding padding{};
   bool bias = false;
+  std::optional<double> standardize{};  // as Conv2d's
 };
 
 // A place in the module tree. Cheap to copy; the graph outlives it.
@@ -59,6 +61,7 @@ class Scope {
   NodeId group_norm(std::string_view name, NodeId x, int64_t groups, double eps = 1e-5) const;
   NodeId layer_norm(std::string_view name, NodeId x, double eps = 1e-6) const;
   NodeId evo_norm_s0(std::string_view name, NodeId x, int64_t groups, double eps = 1e-5) const;
+  NodeId filter_response_norm(std::string_view name, NodeId x, double eps = 1e-5) const;
   NodeId linear(std::string_view name, NodeId x, int64_t out_features, bool bias = true) const;
   NodeId activate(std::string_view name, NodeId x, Activation activation) const;
   NodeId add(NodeId a, NodeId b) const;

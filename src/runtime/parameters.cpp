@@ -278,6 +278,7 @@ std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>&
                    [&](const AddPositions& op) { use(op.positions); },
                    [&](const DifferentialMix& op) { use(op.q1, op.k1, op.q2, op.k2); },
                    [&](const EvoNormS0& op) { use(op.v, op.weight, op.bias); },
+                   [&](const FilterResponseNorm& op) { use(op.weight, op.bias, op.tau); },
                    [&](const ChannelConv& op) { use(op.weight); },
                    [](const auto&) {},
                },

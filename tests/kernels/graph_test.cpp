@@ -132,6 +132,21 @@ TEST_CASE("depthwise convolutions match a double-precision loop") {
   check(7, 20, 1, 2, nn::same_size_padding(7, 1, 2));
 }
 
+TEST_CASE("standardised weights have mean 0 and variance 1 for each output, before normalisation is folded in") {
+  const auto check = [](const ConvOptions& options, double bound) {
+    INFO("kernel ", options.kernel.height, ", groups ", options.groups, ", same ", options.padding.same);
+    CHECK(error_of({1, 32, 11, 12},
+                   [&](Scope s, NodeId x) { return s.batch_norm("bn", s.conv2d("conv", x, options)); }) < bound);
+  };
+  const double eps = 0.5;  // large enough to be seen
+  check({.out_channels = 24, .standardize = eps}, tolerance);
+  check({.out_channels = 24, .kernel = 3, .stride = 2, .padding = nn::tf_same, .standardize = eps}, tolerance);
+  check({.out_channels = 24, .kernel = 3, .groups = 4, .padding = nn::padding(1), .bias = true, .standardize = eps},
+        tolerance);
+  check({.out_channels = 24, .kernel = 3, .padding = nn::padding(1), .standardize = eps}, 1e-5);  // Winograd's
+  check({.out_channels = 32, .kernel = 7, .groups = 32, .padding = nn::padding(3), .standardize = eps}, tolerance);
+}
+
 TEST_CASE("any number of input channels is convolved") {
   for (int64_t channels : {1, 2, 3, 4, 5, 8, 25})
     CHECK(error_of({1, channels, 20, 20}, [](Scope s, NodeId x) {

@@ -1,4 +1,4 @@
-// Group norm, layer norm, RMS norm and EvoNorm-S0 against loops in double precision.
+// Group norm, layer norm, RMS norm, EvoNorm-S0 and filter response norm against loops in double precision.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -64,6 +64,12 @@ TEST_CASE("group norm normalises each group of an image, then scales and shifts 
       expected[i] = (x.data[i] - m.mean) / std::sqrt(m.variance + 1e-5) * weight.data[c] + bias.data[c];
     });
     CHECK(difference(run_kernel(*kernel, {&x, 1}, shape), expected) < tolerance * (1 + mean));
+
+    const auto with_relu =
+        make_kernel(GroupNorm{.groups = groups, .eps = 1e-5, .weight = 0, .bias = 1, .activation = Activation::relu},
+                    shape[3], parameters);
+    for (double& value : expected) value = std::max(value, 0.0);
+    CHECK(difference(run_kernel(*with_relu, {&x, 1}, shape), expected) < tolerance * (1 + mean));
   }
 }
 
@@ -102,6 +108,24 @@ TEST_CASE("layer norm and RMS norm normalise each head by the same weights") {
   const auto rms_norm = make_kernel(RmsNorm{.eps = 1e-5, .weight = 0}, x.shape[2], parameters);
   CHECK(difference(run_kernel(*layer_norm, {&x, 1}, x.shape), layer) < tolerance);
   CHECK(difference(run_kernel(*rms_norm, {&x, 1}, x.shape), rms) < tolerance);
+}
+
+TEST_CASE("filter response norm divides by the root mean square of each channel and keeps what is above tau") {
+  for (const auto& [shape, groups, mean] : cases) {
+    CAPTURE(to_string(shape));
+    const FloatTensor x = random_tensor(shape, 1, mean), weight = random_tensor({shape[3]}, 2);
+    const FloatTensor bias = random_tensor({shape[3]}, 3), tau = random_tensor({shape[3]}, 4);
+    FixedParameters parameters{weight, bias, tau};
+    const FilterResponseNorm op{.eps = 1e-5, .weight = 0, .bias = 1, .tau = 2};
+
+    std::vector<double> expected(x.data.size());
+    for_each_value(x, [&](int64_t i, int64_t n, int64_t c) {
+      const Moments m = moments(x, n, c, c + 1);
+      const double normed = x.data[i] / std::sqrt(m.variance + m.mean * m.mean + 1e-5);
+      expected[i] = std::max<double>(normed * weight.data[c] + bias.data[c], tau.data[c]);
+    });
+    CHECK(difference(run_kernel(*make_kernel(op, shape[3], parameters), {&x, 1}, shape), expected) < tolerance);
+  }
 }
 
 TEST_CASE("layer norm normalises the last dimension") {

@@ -146,10 +146,26 @@ class Interpreter {
     return y;
   }
 
+  std::vector<double> conv_weights(const Conv2d& op) const {
+    const auto read = parameter(op.weight, 0, 0);
+    std::vector<double> weight(read.begin(), read.end());
+    if (!op.standardize) return weight;
+    const size_t row = weight.size() / op.out_channels;
+    for (size_t begin = 0; begin < weight.size(); begin += row) {
+      double mean = 0, variance = 0;
+      for (size_t i = begin; i < begin + row; ++i) mean += weight[i] / row;
+      for (size_t i = begin; i < begin + row; ++i) variance += std::pow(weight[i] - mean, 2) / row;
+      for (size_t i = begin; i < begin + row; ++i)
+        weight[i] = (weight[i] - mean) / std::sqrt(variance + *op.standardize);
+    }
+    return weight;
+  }
+
   Value compute(const Conv2d& op, const Node& node) {
     const Value& x = in(node);
     const int64_t group_in = x.shape[1] / op.groups, group_out = op.out_channels / op.groups;
-    const auto weight = parameter(op.weight, 0, 0), bias = parameter(op.bias, op.out_channels, 0);
+    const std::vector<double> weight = conv_weights(op);
+    const auto bias = parameter(op.bias, op.out_channels, 0);
     std::vector<std::vector<double>> results;
     const Size2d size = windows(
         x, {op.kernel, op.stride, op.dilation, op.padding, false}, [&](int64_t n, int64_t, int64_t top, int64_t left) {
