@@ -43,11 +43,12 @@ bool is_identity(const Op& op) {
 }
 
 // Fewer channels do not repay the transforms; more would take too much memory, as the weights become four times as
-// large.
+// large. Nets of standardised weights amplify rounding errors, Winograd's most of all.
 bool suits_winograd(const Conv2d& op, int64_t channels) {
   const auto fits = [](int64_t count) { return count >= 16 && count % 4 == 0; };
   return op.kernel == Size2d{3, 3} && op.stride == Size2d{1, 1} && op.dilation == Size2d{1, 1} && op.groups == 1 &&
-         !op.padding.same && fits(channels) && fits(op.out_channels) && channels * op.out_channels <= 256 * 256;
+         !op.standardize && !op.padding.same && fits(channels) && fits(op.out_channels) &&
+         channels * op.out_channels <= 256 * 256;
 }
 
 }  // namespace

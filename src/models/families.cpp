@@ -29,6 +29,7 @@ std::span<const Family> families() {
       res2net_family(),
       resnest_family(),
       resnet_family(),
+      resnetv2_family(),
       rexnet_family(),
       selecsls_family(),
       senet_family(),

@@ -49,6 +49,7 @@ Family regnet_family();
 Family res2net_family();
 Family resnest_family();
 Family resnet_family();
+Family resnetv2_family();
 Family rexnet_family();
 Family selecsls_family();
 Family senet_family();
