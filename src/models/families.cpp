@@ -37,6 +37,7 @@ std::span<const Family> families() {
       tresnet_family(),
       vgg_family(),
       vision_transformer_family(),
+      vision_transformer_hybrid_family(),
       vovnet_family(),
       xception_aligned_family(),
       xception_family(),

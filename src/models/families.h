@@ -57,6 +57,7 @@ Family sknet_family();
 Family tresnet_family();
 Family vgg_family();
 Family vision_transformer_family();
+Family vision_transformer_hybrid_family();
 Family vovnet_family();
 Family xception_aligned_family();
 Family xception_family();

@@ -1,6 +1,8 @@
 // ResNet and its kin: ResNeXt, SE-ResNet, ECA-ResNet, ResNet-D, -T, -S, -RS, anti-aliased ones (timm/models/resnet.py).
 // Papers: ResNet arXiv 1512.03385, ResNeXt 1611.05431, SE 1709.01507, bag of tricks (C, D, S stems) 1812.01187,
 // blur pooling 1904.11486, ECA 1910.03151, pruning 2002.08258, ResNet-RS 2103.07579.
+#include "models/resnet.h"
+
 #include <array>
 #include <span>
 #include <string>
@@ -8,7 +10,6 @@
 #include <vector>
 
 #include "models/families.h"
-#include "models/resnet_builder.h"
 #include "models/resnet_pruned.h"
 #include "models/variants.h"
 #include "nn/attention.h"
@@ -78,6 +79,12 @@ NodeId block(const Builder& net, const Place& place, const Widths& widths, NodeI
   }
   x = attention(net.spec, scope["se"], x, widths);
   return net.add_shortcut(place, basic ? "act2" : "act3", x, input);
+}
+
+resnet::BuildBlock blocks(std::span<const PrunedBlock> pruned = {}) {
+  return [pruned](const Builder& net, const Place& place, NodeId input) {
+    return block(net, place, widths_of(net.spec, place, pruned), input);
+  };
 }
 
 struct Variant {
@@ -187,13 +194,16 @@ std::vector<std::string_view> list() { return names_of(variants); }
 
 Network build_variant(std::string_view name, const BuildOptions& options) {
   const Variant& variant = find(variants, name);
-  return resnet::build(variant.spec, options, [&](const Builder& net, const Place& place, NodeId input) {
-    return block(net, place, widths_of(net.spec, place, variant.pruned), input);
-  });
+  return resnet::build(variant.spec, options, blocks(variant.pruned));
 }
 
 }  // namespace
 
 Family resnet_family() { return {"resnet", list, build_variant}; }
+
+NodeId resnet_backbone(const Scope& scope, NodeId x, const Spec& spec) {
+  std::vector<FeatureInfo> levels;
+  return resnet::build_features({spec, scope}, x, blocks(), levels);
+}
 
 }  // namespace wimm

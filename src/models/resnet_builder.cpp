@@ -88,14 +88,10 @@ NodeId Builder::add_shortcut(const Place& place, std::string_view act, NodeId re
   return relu(scope, act, scope.add(result, input));
 }
 
-Network build(const Spec& spec, const BuildOptions& options, const BuildBlock& block) {
-  Network network;
-  const Builder net{spec, Scope(network.graph)};
-  const Scope& root = net.root;
-
-  network.input = root.input(options.in_chans);
-  NodeId x = stem(net, network.input);
-  network.feature_info.push_back({x, root.channels(x), 2, "act1"});
+NodeId build_features(const Builder& net, NodeId x, const BuildBlock& block, std::vector<FeatureInfo>& levels) {
+  const auto& [spec, root] = net;
+  x = stem(net, x);
+  levels.push_back({x, root.channels(x), 2, "act1"});
   x = stem_pool(net, x);
 
   size_t index = 0;
@@ -109,9 +105,18 @@ Network build(const Spec& spec, const BuildOptions& options, const BuildBlock& b
       const bool project = i == 0 && (stride > 1 || root.channels(x) != out);
       x = block(net, {root[name][i], kind, index++, planes, middle, stride, project}, x);
     }
-    network.feature_info.push_back({x, root.channels(x), 4 << stage, name});
+    levels.push_back({x, root.channels(x), 4 << stage, name});
   }
+  return x;
+}
 
+Network build(const Spec& spec, const BuildOptions& options, const BuildBlock& block) {
+  Network network;
+  const Builder net{spec, Scope(network.graph)};
+  const Scope& root = net.root;
+
+  network.input = root.input(options.in_chans);
+  NodeId x = build_features(net, network.input, block, network.feature_info);
   network.features = x;
   network.num_features = root.channels(x);
   x = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);

@@ -94,6 +94,9 @@ struct Builder {
 
 using BuildBlock = std::function<NodeId(const Builder& net, const Place& place, NodeId input)>;
 
+// Stem and stages on x: the last map, and the levels of feature_info.
+NodeId build_features(const Builder& net, NodeId x, const BuildBlock& block, std::vector<FeatureInfo>& levels);
+
 Network build(const Spec& spec, const BuildOptions& options, const BuildBlock& block);
 
 }  // namespace wimm::resnet
