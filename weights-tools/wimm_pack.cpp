@@ -1,4 +1,5 @@
 // wimm-pack: makes wimm packs of checkpoints, and looks into weight files.
+#include <csignal>
 #include <exception>
 #include <iostream>
 #include <optional>
@@ -86,6 +87,7 @@ void run(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv, argv + argc);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of writing
   if (words.size() == 2 && (words[1] == "--help" || words[1] == "-h")) {
     std::cout << kUsage;
     return 0;
