@@ -259,17 +259,20 @@ std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>&
     for (ParameterId id : {ids...})
       if (id != no_id) needed[id] = true;
   };
+  const auto use_all = [&](const std::vector<Affine>& affines) {
+    for (const Affine& affine : affines) use(affine.weight, affine.bias, affine.mean, affine.var);
+  };
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (!needed_nodes[i]) continue;
     std::visit(Overloaded{
                    [&](const Conv2d& op) {
                      use(op.weight, op.bias);
-                     for (const Affine& affine : op.folded) use(affine.weight, affine.bias, affine.mean, affine.var);
+                     use_all(op.folded);
                    },
                    [&](const Affine& op) { use(op.weight, op.bias, op.mean, op.var); },
                    [&](const Linear& op) {
                      use(op.weight, op.bias);
-                     for (const Affine& affine : op.folded) use(affine.weight, affine.bias, affine.mean, affine.var);
+                     use_all(op.folded);
                    },
                    [&](const GroupNorm& op) { use(op.weight, op.bias); },
                    [&](const LayerNorm& op) { use(op.weight, op.bias); },

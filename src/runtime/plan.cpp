@@ -79,7 +79,8 @@ class Planner {
       plan_.shapes[id] = infer_shape(node, inputs);
       const NodeId first = node.inputs[0];
       // Its buffer ends here too, unless a view of it lives on.
-      const bool dies = buffers_[buffer_of_[first]].last_step == step && !(node.inputs.size() > 1 && node.inputs[1] == first);
+      const bool dies =
+          buffers_[buffer_of_[first]].last_step == step && !(node.inputs.size() > 1 && node.inputs[1] == first);
       if (is_view(node.op, inputs[0]) || (runs_in_place(node.op) && dies && inputs[0] == plan_.shapes[id])) {
         buffer_of_[id] = buffer_of_[first];
         Buffer& buffer = buffers_[buffer_of_[id]];
