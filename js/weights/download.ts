@@ -127,6 +127,7 @@ class Download {
   readonly #stop = new AbortController();
   readonly #listeners = new Set<Pick<LoadContext, 'onProgress' | 'onHead'>>();
   #head: WeightsHead | undefined;
+  #progress: [loaded: number, total: number] | undefined;
   #good = false;
 
   constructor(
@@ -135,8 +136,9 @@ class Download {
     readonly onEnd: () => void,
   ) {
     this.name = redact(request.url);
-    const onProgress = (loaded: number, total: number) => {
-      for (const listener of this.#listeners) listener.onProgress(loaded, total, this.name);
+    const onProgress = (...progress: [loaded: number, total: number]) => {
+      this.#progress = progress;
+      for (const listener of this.#listeners) listener.onProgress(...progress, this.name);
     };
     const onHead = (head: WeightsHead) => {
       this.#head = head;
@@ -151,6 +153,7 @@ class Download {
     const listener = { onProgress, onHead };
     this.#listeners.add(listener);
     if (this.#head) onHead(this.#head);
+    if (this.#progress) onProgress(...this.#progress, this.name);
     const release = async (error?: unknown) => {
       if (!this.#listeners.delete(listener)) return;
       this.#good ||= isGood(error);

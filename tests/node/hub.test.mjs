@@ -194,12 +194,25 @@ test('a load can be aborted at any time, and leaves nothing', async () => {
 });
 
 test('two loads of one address share a download; one that is aborted leaves it to the other', async () => {
+  let sendRest;
+  routes[`${repository}/model.safetensors`] = (_, response) => {
+    response.writeHead(200, { 'content-length': bytes.length }).write(bytes.subarray(0, 100_000));
+    sendRest = () => response.end(bytes.subarray(100_000));
+  };
+  const downloading = () => {
+    let onProgress;
+    const begun = new Promise((resolve) => (onProgress = ({ loaded }) => loaded > 0 && resolve()));
+    return { begun, onProgress };
+  };
+  const [first, second] = [downloading(), downloading()];
   const controller = new AbortController();
-  const loads = [load({ signal: controller.signal }), load()];
-  setTimeout(() => controller.abort(), 5);
-  const [first, second] = await Promise.allSettled(loads);
-  assert.equal(second.status, 'fulfilled');
-  if (first.status === 'rejected') assert.equal(first.reason.code, 'ERR_ABORTED');
+  const aborted = rejects(load({ signal: controller.signal, onProgress: first.onProgress }), 'ERR_ABORTED');
+  const loaded = load({ onProgress: second.onProgress });
+  await Promise.all([first.begun, second.begun]);
+  controller.abort();
+  await aborted;
+  sendRest();
+  await loaded;
   assert.equal(requests.length, 1);
   assert.equal(cached().length, 2);
 });
