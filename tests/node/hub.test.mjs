@@ -201,7 +201,9 @@ test('two loads of one address share a download; one that is aborted leaves it t
   };
   const downloading = () => {
     let onProgress;
-    const begun = new Promise((resolve) => (onProgress = ({ loaded }) => loaded > 0 && resolve()));
+    const begun = new Promise(
+      (resolve) => (onProgress = ({ stage, loaded }) => stage === 'download' && loaded > 0 && resolve()),
+    );
     return { begun, onProgress };
   };
   const [first, second] = [downloading(), downloading()];

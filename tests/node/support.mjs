@@ -46,7 +46,8 @@ export function images(channels, size = 64) {
 
 /** A server on localhost that lives as long as the test file. Gives its address. */
 export async function serve(handler) {
-  const server = createServer(handler);
+  // A kept connection must not time out while the test's own work holds the thread.
+  const server = createServer({ keepAliveTimeout: 0 }, handler);
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   after(() => {
     server.closeAllConnections();
