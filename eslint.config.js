@@ -2,9 +2,9 @@
 import js from '@eslint/js';
 import typescript from 'typescript-eslint';
 
-const platform = `AbortController AbortSignal Blob Buffer clearInterval clearTimeout console crypto document fetch File
-  performance process ReadableStream Request Response setInterval setTimeout structuredClone TextDecoder TextEncoder URL
-  WebAssembly window`;
+const platform = `AbortController AbortSignal atob Blob Buffer clearInterval clearTimeout console createImageBitmap crypto document
+  fetch File Image ImageData navigator OffscreenCanvas performance process ReadableStream Request Response setInterval setTimeout
+  structuredClone TextDecoder TextEncoder URL VideoFrame WebAssembly window`;
 
 export default typescript.config(
   { ignores: ['build/', 'dist/', 'node_modules/'] },

@@ -3,7 +3,8 @@
 import type { PretrainedCfg } from './catalogue/index.js';
 import type { Engine, ModelFacts, PreprocessSpec, Run } from './engine/engine.js';
 import { WimmError } from './errors.js';
-import { toPixels } from './images.js';
+import { capture } from './images/capture.js';
+import { release } from './images/picture.js';
 import { boolean, check, integer, readOptions } from './options.js';
 import { copyTensor } from './tensors.js';
 import type {
@@ -127,8 +128,12 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     this.#checkAlive();
     const images = Array.isArray(image) ? image : [image];
     const tensors = await this.#inTurn(images, async (each) => {
-      const pixels = await toPixels(each, this.inChans);
-      return this.#queue(() => this.#engine.preprocess(pixels, this.#preprocess));
+      const picture = await capture(each);
+      try {
+        return await this.#queue(() => this.#engine.preprocess(picture, this.inChans, this.#preprocess));
+      } finally {
+        release(picture);
+      }
     });
     return stack(tensors);
   }

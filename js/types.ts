@@ -55,7 +55,10 @@ export interface ParameterInfo {
   shape: number[];
 }
 
-/** Interleaved 8-bit samples, rows top to bottom: 1 channel is grey, 3 are RGB, 4 are RGBA unless the model has 4. */
+/**
+ * Interleaved 8-bit samples, rows top to bottom. Where a model has as many channels, they are its channels, whatever they
+ * mean; else 1 is grey, 2 are grey and alpha, 3 are RGB, 4 are RGBA, colours not multiplied by alpha.
+ */
 export interface RawImage {
   data: Uint8Array | Uint8ClampedArray;
   width: number;
@@ -63,7 +66,17 @@ export interface RawImage {
   channels: number;
 }
 
-/** What a page or a Node program has of an image. A string is a path, in Node. */
+/**
+ * What a page or a Node program has of an image. A string is a path, in Node. It is read as it is at the time of the call,
+ * or in an array when its turn comes; bitmaps, frames and buffers stay the caller's.
+ *
+ * A model of 3 channels gets RGB, one of 1 gets grey (PIL's mode 'L'), both composed onto white where the image is
+ * transparent; one of 4 gets RGBA. Other numbers of channels need a `RawImage`. Of a file, the first frame is taken, upright
+ * by its EXIF orientation, with 8 bits a sample (the high byte of 16), and its colour profile is ignored, as in PIL.
+ *
+ * Errors: image_decode for what cannot be read, be it of another origin, closed or not loaded; limit_exceeded above 100
+ * million pixels; input_shape for none; image_unsupported where Node lacks the package sharp.
+ */
 export type ImageSource =
   | RawImage
   | PlatformClass<'ImageData'>

@@ -67,9 +67,18 @@ async function removeUnreachableDeclarations() {
   await Promise.all(declarations.filter((file) => !reached.has(file)).map((file) => rm(`${root}dist/${file}`)));
 }
 
+/** The notices of the WebAssembly builds, and those of the packages that are bundled. */
+async function notices() {
+  const bundled = ['image-dimensions/license', 'wasm-feature-detect/LICENSE'].map(async (file) => {
+    const name = file.split('/')[0];
+    return `${name}\n${'='.repeat(name.length)}\n\n${(await readFile(`${root}node_modules/${file}`, 'utf8')).trim()}\n`;
+  });
+  return [await readFile(`${root}build/THIRD-PARTY-NOTICES.txt`, 'utf8'), ...(await Promise.all(bundled))].join('\n\n');
+}
+
 await rm(`${root}dist`, { recursive: true, force: true });
 await bundle();
 declare();
 await removeUnreachableDeclarations();
 await Promise.all(variants.map(copyVariant));
-await writeFile(`${root}dist/THIRD-PARTY-NOTICES.txt`, await readFile(`${root}build/THIRD-PARTY-NOTICES.txt`));
+await writeFile(`${root}dist/THIRD-PARTY-NOTICES.txt`, await notices());

@@ -1,5 +1,6 @@
 // What runs models: asynchronous methods on plain data, so that a worker may stand between it and its caller.
 
+import type { Picture } from '../images/picture.js';
 import type {
   Backend,
   DType,
@@ -50,13 +51,6 @@ export interface ModelFacts {
   loadReport: LoadReport;
 }
 
-export interface PixelImage {
-  data: Uint8Array;
-  width: number;
-  height: number;
-  channels: number;
-}
-
 export interface PreprocessSpec {
   height: number;
   width: number;
@@ -82,7 +76,8 @@ export interface Engine {
   profile(model: number, x: Tensor): Promise<LayerProfile[]>;
   memory(model: number): Promise<MemoryUse>;
   dispose(model: number): Promise<void>;
-  preprocess(image: PixelImage, spec: PreprocessSpec): Promise<Tensor>;
+  /** Takes over the picture, gives it `channels` channels, and makes it a tensor [1, C, H, W]. */
+  preprocess(picture: Picture, channels: number, spec: PreprocessSpec): Promise<Tensor>;
   loadStateDict(file: WeightsFile, key: string | undefined, checkFinite: boolean): Promise<Map<string, StateTensor>>;
   adaptInputConv(weight: StateTensor, inChans: number): Promise<StateTensor>;
 }

@@ -83,6 +83,7 @@ const engines = new Map<string, Promise<Engine>>();
  * The engine for a number of threads, in a worker or not. All its models share one WebAssembly memory.
  *
  * @param worker default: in a worker on the main thread of a page.
+ * @internal
  */
 export async function loadEngine(threads?: number, worker?: boolean): Promise<Engine> {
   const backend = { ...(await chooseBackend(threads)), worker: worker ?? typeof document === 'object' };

@@ -1,18 +1,10 @@
 // The engine of this thread: the WebAssembly module behind the interface of an engine.
 
 import { WimmError } from '../errors.js';
+import type { Picture } from '../images/picture.js';
+import { readPixels } from '../images/read.js';
 import type { Backend, StateTensor, Tensor } from '../types.js';
-import type {
-  Engine,
-  ModelFacts,
-  ModelSpec,
-  OnLoad,
-  PixelImage,
-  PreprocessSpec,
-  Run,
-  WeightsFile,
-  WeightsHead,
-} from './engine.js';
+import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
 import type { NativeError, NativeModel, NativeModule, NativeResult, NativeSource } from './native.js';
 import { bytesOf, elementsOf } from './elements.js';
 
@@ -60,7 +52,8 @@ export class LocalEngine implements Engine {
     if (!this.#crash) native?.delete();
   }
 
-  async preprocess(image: PixelImage, spec: PreprocessSpec): Promise<Tensor> {
+  async preprocess(picture: Picture, channels: number, spec: PreprocessSpec): Promise<Tensor> {
+    const image = await readPixels(picture, channels);
     const { data, shape } = this.#call(() => this.module.preprocess(image, spec));
     return { data, shape: [1, ...shape] };
   }

@@ -2,7 +2,8 @@
 
 import type { DType, FeatureLevel, LayerProfile, LoadReport } from '../types.js';
 import type { ErrorCode } from '../errors.js';
-import type { ModelSpec, OnLoad, PixelImage, PreprocessSpec } from './engine.js';
+import type { PixelImage } from '../images/picture.js';
+import type { ModelSpec, OnLoad, PreprocessSpec } from './engine.js';
 
 /** Bytes of a weights file; `read` fills the view from a place. */
 export interface NativeSource {

@@ -1,24 +1,15 @@
 // An engine in a worker: calls and results as messages.
 
 import { WimmError } from '../errors.js';
+import { type Picture, transferOf, unreadable } from '../images/picture.js';
 import { isNode } from '../platform.js';
 import type { Backend, LayerProfile, MemoryUse, StateTensor, Tensor } from '../types.js';
-import type {
-  Engine,
-  ModelFacts,
-  ModelSpec,
-  OnLoad,
-  PixelImage,
-  PreprocessSpec,
-  Run,
-  WeightsFile,
-  WeightsHead,
-} from './engine.js';
+import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
 import type { Call, Reply } from './worker.js';
 
 /** What the workers of browsers and of Node have in common. */
 interface Port {
-  post(call: Call, transfer: ArrayBuffer[]): void;
+  post(call: Call, transfer: Transferable[]): void;
   onReply(listener: (reply: Reply) => void): void;
   onCrash(listener: (cause: unknown) => void): void;
   /** Whether the process is to wait for it. */
@@ -31,7 +22,7 @@ async function openWorker(): Promise<Port> {
     const { Worker } = process.getBuiltinModule('worker_threads');
     const worker = new Worker(new URL('./worker.js', import.meta.url));
     return {
-      post: (call, transfer) => worker.postMessage(call, transfer),
+      post: (call, transfer) => worker.postMessage(call, transfer as ArrayBuffer[]),
       onReply: (listener) => void worker.on('message', listener),
       onCrash: (listener) => void worker.on('error', listener).on('exit', listener),
       hold: (busy) => (busy ? worker.ref() : worker.unref()),
@@ -102,11 +93,11 @@ export class RemoteEngine implements Engine {
   }
 
   run(model: number, method: Run, x: Tensor): Promise<Tensor[]> {
-    return this.#call('run', [model, method, x], [x.data.buffer]);
+    return this.#call('run', [model, method, x], [x.data.buffer as ArrayBuffer]);
   }
 
   profile(model: number, x: Tensor): Promise<LayerProfile[]> {
-    return this.#call('profile', [model, x], [x.data.buffer]);
+    return this.#call('profile', [model, x], [x.data.buffer as ArrayBuffer]);
   }
 
   memory(model: number): Promise<MemoryUse> {
@@ -117,8 +108,14 @@ export class RemoteEngine implements Engine {
     await this.#call('dispose', [model]).catch(() => {}); // a worker that stopped holds nothing
   }
 
-  preprocess(image: PixelImage, spec: PreprocessSpec): Promise<Tensor> {
-    return this.#call('preprocess', [image, spec]);
+  async preprocess(picture: Picture, channels: number, spec: PreprocessSpec): Promise<Tensor> {
+    try {
+      return await this.#call('preprocess', [picture, channels, spec], transferOf(picture));
+    } catch (error) {
+      const { cause } = error as WimmError;
+      const isOfOtherOrigin = 'close' in picture && (cause as Error | undefined)?.name === 'DataCloneError';
+      throw isOfOtherOrigin ? unreadable(cause) : error;
+    }
   }
 
   loadStateDict(file: WeightsFile, key: string | undefined, checkFinite: boolean): Promise<Map<string, StateTensor>> {
@@ -132,7 +129,7 @@ export class RemoteEngine implements Engine {
   async #call<T>(
     method: Call['method'],
     parameters: unknown[],
-    transfer: ArrayBufferLike[] = [],
+    transfer: Transferable[] = [],
     onLoad?: OnLoad,
   ): Promise<T> {
     if (this.#crash) throw this.#crash;
@@ -140,7 +137,7 @@ export class RemoteEngine implements Engine {
     const result = new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject, onLoad }));
     this.port.hold(true);
     try {
-      this.port.post({ id, method, parameters }, transfer as ArrayBuffer[]);
+      this.port.post({ id, method, parameters }, transfer);
     } catch (cause) {
       this.#settle(id);
       throw new WimmError('ERR_OUT_OF_MEMORY', 'the data could not be handed to the worker', { cause });

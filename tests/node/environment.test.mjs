@@ -69,13 +69,14 @@ test('a module that stopped refuses every call from then on, and says so to its 
     preprocess: () => ({ value: { data: new Float32Array(3), shape: [3, 1, 1] } }),
   };
   const engine = new LocalEngine(module, { variant: 'simd', simd: 'simd', threads: 1 }, () => crashes++);
-  assert.deepEqual((await engine.preprocess()).shape, [1, 3, 1, 1]);
+  const pixel = { data: new Uint8Array(3), width: 1, height: 1, channels: 3 };
+  assert.deepEqual((await engine.preprocess(pixel, 3)).shape, [1, 3, 1, 1]);
   const { cause } = await rejects(
     engine.createModel({}, () => true),
     'ERR_RUNTIME_CRASHED',
   );
   assert.equal(cause.message, 'unreachable');
-  await rejects(engine.preprocess(), 'ERR_RUNTIME_CRASHED');
+  await rejects(engine.preprocess(pixel, 3), 'ERR_RUNTIME_CRASHED');
   await engine.dispose(1);
   assert.equal(crashes, 1);
 });
