@@ -3,7 +3,7 @@ import js from '@eslint/js';
 import typescript from 'typescript-eslint';
 
 const platform = `AbortController AbortSignal atob Blob Buffer clearInterval clearTimeout console createImageBitmap crypto document
-  fetch File Image ImageData navigator OffscreenCanvas performance process ReadableStream Request Response setInterval setTimeout
+  fetch File Image ImageData navigator OffscreenCanvas performance PerformanceObserver process ReadableStream Request Response setInterval setTimeout
   structuredClone TextDecoder TextEncoder URL VideoFrame WebAssembly window`;
 
 export default typescript.config(

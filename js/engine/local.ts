@@ -53,8 +53,9 @@ export class LocalEngine implements Engine {
   }
 
   async preprocess(picture: Picture, channels: number, spec: PreprocessSpec): Promise<Tensor> {
-    const image = await readPixels(picture, channels);
-    const { data, shape } = this.#call(() => this.module.preprocess(image, spec));
+    const { data, shape } = await readPixels(picture, channels, (image) =>
+      this.#call(() => this.module.preprocess(image, spec)),
+    );
     return { data, shape: [1, ...shape] };
   }
 

@@ -15,9 +15,13 @@ function luma(red: number, green: number, blue: number): number {
 
 /**
  * The image with `channels` channels. One to four channels are grey, grey and alpha, RGB, and RGBA; they become grey or
- * RGB, composed onto white, or RGBA. Errors: input_shape for all other conversions.
+ * RGB, composed onto white, or RGBA, in a buffer that `allocate` gives. Errors: input_shape for all other conversions.
  */
-export function toChannels(image: PixelImage, channels: number): PixelImage {
+export function toChannels(
+  image: PixelImage,
+  channels: number,
+  allocate: (length: number) => Uint8Array<ArrayBuffer>,
+): PixelImage {
   if (image.channels === channels) return image;
   if (image.channels > 4 || ![1, 3, 4].includes(channels)) {
     const message = `the model takes ${channels} channels, but the image has ${image.channels}; pass { data, width, height, channels: ${channels} }`;
@@ -26,7 +30,7 @@ export function toChannels(image: PixelImage, channels: number): PixelImage {
   const { data, width, height } = image;
   const [greenAt, blueAt] = image.channels < 3 ? [0, 0] : [1, 2];
   const alphaAt = image.channels % 2 === 0 ? image.channels - 1 : undefined;
-  const result = new Uint8Array(width * height * channels);
+  const result = allocate(width * height * channels);
   for (let from = 0, to = 0; to < result.length; from += image.channels, to += channels) {
     const alpha = alphaAt === undefined ? 255 : data[from + alphaAt];
     let [red, green, blue] = [data[from], data[from + greenAt], data[from + blueAt]];

@@ -7,12 +7,59 @@ import { asStored } from './capture.js';
 import { toChannels } from './channels.js';
 import { checkSize, type Picture, type PixelImage, release, unreadable } from './picture.js';
 
-/** The picture's pixels with `channels` channels; it is closed. Errors: image_decode, image_unsupported, input_shape, limit_exceeded. */
-export async function readPixels(picture: Picture, channels: number): Promise<PixelImage> {
+/** A buffer that is used again: garbage of this size is collected late. */
+class Scratch {
+  #spare: Uint8Array<ArrayBuffer> | undefined;
+
+  take(length: number): Uint8Array<ArrayBuffer> {
+    const buffer = this.#spare?.length === length ? this.#spare : new Uint8Array(length);
+    this.#spare = undefined;
+    return buffer;
+  }
+
+  give(buffer: Uint8Array<ArrayBuffer>): void {
+    if (buffer.length <= 4 * maxKeptPixels) this.#spare = buffer;
+  }
+}
+
+/** Pixels of a canvas or a buffer that is kept from image to image. */
+const maxKeptPixels = 2 ** 22;
+
+const frames = new Scratch();
+const converted = new Scratch();
+
+/**
+ * What `use` makes of the picture's pixels with `channels` channels, which are there until it returns. The picture is closed.
+ * Errors: image_decode, image_unsupported, input_shape, limit_exceeded.
+ */
+export async function readPixels<T>(picture: Picture, channels: number, use: (image: PixelImage) => T): Promise<T> {
   try {
-    return toChannels(await decode(picture, channels), channels);
+    const copied = await copyFrame(picture);
+    const decoded = copied ?? (await decode(picture, channels));
+    const image = toChannels(decoded, channels, (length) => converted.take(length));
+    try {
+      return use(image);
+    } finally {
+      if (image !== decoded) converted.give(image.data);
+      if (copied) frames.give(copied.data);
+    }
   } finally {
     release(picture);
+  }
+}
+
+/** The pixels of a video's frame, where they need no canvas: it is opaque, and shown as it is stored. */
+async function copyFrame(picture: Picture): Promise<PixelImage | undefined> {
+  if (!('visibleRect' in picture) || !/^(I420|I422|I444|NV12|RGBX|BGRX)$/.test(picture.format ?? '')) return undefined;
+  const { visibleRect, displayWidth: width, displayHeight: height } = picture;
+  const { rotation = 0, flip = false } = picture as { rotation?: number; flip?: boolean };
+  if (rotation || flip || visibleRect?.width !== width || visibleRect.height !== height) return undefined;
+  const data = frames.take(4 * width * height);
+  try {
+    await picture.copyTo(data, { format: 'RGBA' });
+    return { data, width, height, channels: 4 };
+  } catch {
+    return undefined; // the platform does not convert to RGBA; or it fails, and the canvas says why
   }
 }
 
@@ -48,9 +95,6 @@ async function decodeBlob(blob: Blob): Promise<ImageBitmap> {
 
 /** Kept from frame to frame: to make one takes longer than to draw on it. */
 let context: OffscreenCanvasRenderingContext2D | undefined;
-
-/** Pixels of a canvas that is kept. */
-const maxKeptPixels = 2 ** 22;
 
 function draw(source: ImageBitmap | VideoFrame, channels: number): PixelImage {
   const [width, height] =

@@ -1,45 +1,19 @@
 // In Chromium, every kind of image gives the samples that PIL reads in its file, on the page's thread and in a worker.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { extname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
 import { getPretrainedCfg } from 'wimm';
 
 import { serve } from '../node/support.mjs';
 import { corpus, difference, find, mutantErrors, mutants, samplesOf, unscaled } from './corpus.mjs';
+import { answer } from './site.mjs';
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const args = '--headless --no-sandbox --disable-gpu --autoplay-policy=no-user-gesture-required'.split(' ');
 const skip = !existsSync(executablePath) && `there is no ${executablePath}`;
-const dist = fileURLToPath(new URL('../../dist', import.meta.url));
-const types = {
-  '.js': 'text/javascript',
-  '.mjs': 'text/javascript',
-  '.wasm': 'application/wasm',
-  '.svg': 'image/svg+xml',
-};
-
 const cfg = getPretrainedCfg(unscaled[0]);
-const kept = {
-  '/': '<!doctype html><title>images</title>',
-  '/unsized.svg': '<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9"/></svg>',
-  '/page.png': '<!doctype html><p>Not found',
-};
-
-async function answer(request, response) {
-  const { pathname } = new URL(request.url, 'http://localhost');
-  const body =
-    kept[pathname] ??
-    find(pathname.slice(1))?.file ??
-    (await readFile(join(dist, pathname.replace(/^\/wimm\//, ''))).catch(() => undefined));
-  response.setHeader('content-type', types[extname(pathname)] ?? (body === kept['/'] ? 'text/html' : ''));
-  response.writeHead(body ? 200 : 404).end(body);
-}
-
 const [origin, otherOrigin] = await Promise.all([serve(answer), serve(answer)]);
 let browser, tab;
 before(async () => {
