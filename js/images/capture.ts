@@ -122,7 +122,7 @@ async function captureVideo(video: HTMLVideoElement): Promise<ImageBitmap | Vide
   if (typeof VideoFrame !== 'function') return snapshot(video, video.videoWidth, video.videoHeight);
   checkSize(video.videoWidth, video.videoHeight);
   try {
-    return new VideoFrame(video, { timestamp: 0 });
+    return new VideoFrame(video);
   } catch (cause) {
     throw unreadable(cause);
   }

@@ -142,6 +142,18 @@ test('RGBA pixels keep the colours that their alpha hides', { skip }, async () =
   for (const read of await samples(make, '', 4)) assert.deepEqual(read, rgba);
 });
 
+test('a file gives RGBA, as exactly as a canvas keeps it', { skip }, async () => {
+  const { rgba } = find('rgba.png');
+  for (const read of await samples('blob', 'rgba.png', 4)) {
+    rgba.forEach((sample, i) => {
+      const alpha = rgba[i | 3];
+      // Colours multiplied by alpha are rounded to 8 bits.
+      const allowed = i % 4 === 3 ? 0 : alpha === 0 ? 255 : Math.ceil(127.5 / alpha - 0.5);
+      assert.ok(Math.abs(read[i] - sample) <= allowed, `${read[i]}, ${sample}, alpha ${alpha}`);
+    });
+  }
+});
+
 test('images of every kind and size make a batch', { skip }, async () => {
   const shape = await tab.evaluate(async () => {
     const images = [await window.blob('rgb.jpg'), await window.element('grey.png'), await window.bitmap('rgba.png')];
