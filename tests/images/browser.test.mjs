@@ -7,7 +7,7 @@ import { chromium } from 'playwright-core';
 import { getPretrainedCfg } from 'wimm';
 
 import { serve } from '../node/support.mjs';
-import { corpus, difference, find, mutantErrors, mutants, samplesOf, unscaled } from './corpus.mjs';
+import { corpus, difference, find, halves, mutantErrors, mutants, samplesOf, unscaled } from './corpus.mjs';
 import { answer } from './site.mjs';
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -217,18 +217,56 @@ test('the frame that a video shows is read as a canvas reads it, in every colour
       const context = new OffscreenCanvas(18, 16).getContext('2d');
       context.drawImage(frame, 0, 0);
       const shown = [...context.getImageData(0, 0, 18, 16).data];
-      const [remote, local] = await window.read(() => frame);
+      const tensors = await window.read(() => frame);
+      const { copyTo } = VideoFrame.prototype;
+      VideoFrame.prototype.copyTo = () => Promise.reject(new Error('no RGBA'));
+      tensors.push(...(await window.read(() => frame))); // in this thread, through a canvas
+      VideoFrame.prototype.copyTo = copyTo;
       frame.close();
-      results.push({ shown, remote, local });
+      results.push({ shown, tensors });
     }
     return results;
   });
-  for (const { shown, remote, local } of results) {
+  for (const { shown, tensors } of results) {
     const expected = shown.filter((_, i) => i % 4 < 3);
-    for (const tensor of [remote, local]) assert.equal(difference(samplesOf(tensor, cfg), expected), 0);
+    for (const tensor of tensors) assert.equal(difference(samplesOf(tensor, cfg), expected), 0);
   }
   const [bt709, bt601, full] = results.map(({ shown }) => JSON.stringify(shown));
   assert.ok(bt709 !== bt601 && bt709 !== full);
+});
+
+test('a frame that is stretched, cut, turned or transparent is read as a canvas shows it', { skip }, async () => {
+  const pairs = await tab.evaluate(async () => {
+    const kinds = [
+      { displayWidth: 36, displayHeight: 16 },
+      { visibleRect: { x: 2, y: 4, width: 12, height: 8 } },
+      { rotation: 90 },
+      { rotation: 180 },
+      { flip: true },
+    ];
+    const pairs = [];
+    for (const format of ['RGBX', 'RGBA']) {
+      const isPadding = (i) => format === 'RGBX' && i % 4 === 3;
+      const rgba = Uint8Array.from({ length: 18 * 16 * 4 }, (_, i) => (isPadding(i) ? 255 : (i * 7) % 256));
+      for (const kind of kinds) {
+        const made = new VideoFrame(rgba, { format, codedWidth: 18, codedHeight: 16, timestamp: 0 });
+        const frame = new VideoFrame(made, { ...kind, timestamp: 0 });
+        const { displayWidth: width, displayHeight: height } = frame;
+        const context = new OffscreenCanvas(width, height).getContext('2d');
+        Object.assign(context, { fillStyle: 'white' }).fillRect(0, 0, width, height);
+        context.drawImage(frame, 0, 0, width, height);
+        const shown = context.getImageData(0, 0, width, height);
+        const [expected] = await window.read(() => shown);
+        for (const { data } of await window.read(() => frame)) {
+          pairs.push({ read: data, expected: expected.data, of: JSON.stringify([format, kind, width, height]) });
+        }
+        frame.close();
+        made.close();
+      }
+    }
+    return pairs;
+  });
+  for (const { read, expected, of } of pairs) assert.deepEqual(read, expected, of);
 });
 
 test('a video element is read as a canvas reads it', { skip }, async () => {
@@ -240,7 +278,12 @@ test('a video element is read as a canvas reads it', { skip }, async () => {
     video.pause();
     const context = new OffscreenCanvas(18, 16).getContext('2d');
     context.drawImage(video, 0, 0);
-    return { shown: [...context.getImageData(0, 0, 18, 16).data], tensors: await window.read(() => video) };
+    const tensors = await window.read(() => video);
+    const { VideoFrame } = window;
+    delete window.VideoFrame; // as where the page is not secure
+    tensors.push(...(await window.read(() => video)));
+    Object.assign(window, { VideoFrame });
+    return { shown: [...context.getImageData(0, 0, 18, 16).data], tensors };
   });
   const expected = shown.filter((_, i) => i % 4 < 3);
   assert.ok(expected.some((sample) => sample > 0));
@@ -303,6 +346,15 @@ for (const [title, make, code, pattern = /./] of [
     assert.equal(await farthest('blob', 'rgb.png', 3, rgb), 0); // the models go on
   });
 }
+
+test('half a file is refused', { skip }, async () => {
+  const files = halves.map((file) => [...file]);
+  const codes = await tab.evaluate(async (files) => {
+    const read = (file) => window.models['3 true'].preprocess(new Uint8Array(file));
+    return Promise.all(files.map((file) => read(file).catch((error) => error.code)));
+  }, files);
+  assert.deepEqual([...new Set(codes)], ['ERR_IMAGE_DECODE']);
+});
 
 test('a damaged file is read, or refused', { skip }, async () => {
   const files = Array.from(mutants(1000), (file) => Buffer.from(file).toString('base64'));

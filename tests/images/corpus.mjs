@@ -46,6 +46,11 @@ export function* mutants(count) {
   }
 }
 
+/** The first half of each file of one frame: in files of several, the first may be whole. */
+export const halves = corpus
+  .filter(({ name }) => !name.startsWith('animated'))
+  .map(({ file }) => file.subarray(0, file.length / 2));
+
 /** What may be said of a file that is not as it should be. */
 export const mutantErrors = ['ERR_IMAGE_DECODE', 'ERR_LIMIT_EXCEEDED', 'ERR_INPUT_SHAPE'];
 

@@ -4,7 +4,8 @@ import { after, test } from 'node:test';
 
 import { createModel } from 'wimm';
 
-import { corpus, difference, find, mutantErrors, mutants, samplesOf, unscaled } from './corpus.mjs';
+import { rejects } from '../node/support.mjs';
+import { corpus, difference, find, halves, mutantErrors, mutants, samplesOf, unscaled } from './corpus.mjs';
 
 const [name, options] = unscaled;
 const [colour, grey, rgba] = await Promise.all([3, 1, 4].map((inChans) => createModel(name, { ...options, inChans })));
@@ -40,6 +41,10 @@ test('raw pixels are converted as files are', async () => {
   assert.deepEqual(await read(rgba, raw(pairs, 2)), greyAlpha.rgba);
 });
 
+test('half a file is refused', async () => {
+  for (const file of halves) await rejects(colour.preprocess(file), 'ERR_IMAGE_DECODE');
+});
+
 test('a damaged file is read, or refused', async () => {
   let refused = 0;
   for (const file of mutants(1000)) {
@@ -49,6 +54,50 @@ test('a damaged file is read, or refused', async () => {
     refused++;
   }
   assert.ok(refused > 100 && refused < 1000);
+});
+
+test('pixels that change, fail or lie as they are read are refused, or read once', async () => {
+  const { rgb } = find('rgb.png');
+  const given = raw(rgb, 3);
+  const throwing = {
+    ...given,
+    get height() {
+      throw new Error('no');
+    },
+  };
+  await rejects(colour.preprocess(throwing), 'ERR_INVALID_ARGUMENT');
+  await rejects(colour.preprocess(new Proxy(given, { getOwnPropertyDescriptor: () => assert.fail() })), 'ERR_INVALID_ARGUMENT'); // prettier-ignore
+  await rejects(colour.preprocess({ ...given, data: { length: 2 ** 53, ...rgb } }), 'ERR_INPUT_DTYPE');
+
+  const buffer = new ArrayBuffer(rgb.length, { maxByteLength: rgb.length });
+  const tracking = new Uint8Array(buffer);
+  const shrinking = {
+    ...given,
+    data: tracking,
+    get width() {
+      buffer.resize(3);
+      return 18;
+    },
+  };
+  await rejects(colour.preprocess(shrinking), 'ERR_INPUT_SHAPE');
+  buffer.resize(0);
+  await rejects(colour.preprocess({ ...given, data: tracking }), 'ERR_INPUT_DETACHED');
+
+  const shared = new Uint8Array(new SharedArrayBuffer(rgb.length));
+  shared.set(rgb);
+  const reading = read(colour, { ...given, data: shared });
+  shared.fill(0);
+  assert.deepEqual(await reading, rgb);
+
+  const doomed = await createModel(name, options);
+  const disposing = {
+    ...given,
+    get height() {
+      doomed.dispose();
+      return 16;
+    },
+  };
+  await rejects(doomed.preprocess(disposing), 'ERR_DISPOSED');
 });
 
 test('a worker reads what this thread reads', async () => {
