@@ -1,5 +1,6 @@
 // createModel: from a name to a model with its weights.
 
+import { abortable } from './abort.js';
 import { resolveModel, type ResolvedModel } from './catalogue/index.js';
 import { settings } from './config.js';
 import type { Engine, ModelSpec, WeightsFile } from './engine/engine.js';
@@ -79,11 +80,10 @@ export async function createModel(name: string, options: CreateModelOptions = {}
     compiling.then((engine) => engine.checkModel(spec)).catch(load.fail);
     const weights = await openWeights(resolved, chosen, load);
     const create = async (file?: WeightsFile) => {
-      const engine = await compiling;
-      const facts = await engine.createModel({ ...spec, weights: file }, (loaded, total) => {
-        load.report('load', loaded, total, weights?.name ?? '');
-        return !load.stopped;
-      });
+      const engine = await abortable(compiling, load.signal);
+      const onLoad = (loaded: number, total: number) => load.report('load', loaded, total, weights?.name ?? '');
+      const loading = engine.createModel({ ...spec, weights: file }, onLoad, load.signal);
+      const facts = await abortable(loading, load.signal, ({ id }) => void engine.dispose(id));
       const { arch, tag, cfg } = resolved;
       return new Model({ ...spec, name: tag ? `${arch}.${tag}` : arch, pretrainedCfg: cfg }, engine, facts);
     };

@@ -1,6 +1,6 @@
 // A load under way: its progress, and what stops it.
 
-import { abortError, throwIfAborted } from './abort.js';
+import { abortError, onAbort, throwIfAborted } from './abort.js';
 import { settings } from './config.js';
 import type { WeightsFile, WeightsHead } from './engine/engine.js';
 import { invalidArgument, type loadChecks, type readOptions } from './options.js';
@@ -15,8 +15,8 @@ type LoadOptions = ReturnType<typeof readOptions<typeof loadChecks>>;
 
 /** Tells its progress, and stops when its caller's signal says so or its listener throws. */
 export class Load {
+  /** Its reason is what the load fails with. */
   readonly #stop = new AbortController();
-  #failure: unknown;
 
   /** `checkHead` rejects where the head of a file shows that the rest of it is of no use. */
   constructor(
@@ -25,7 +25,7 @@ export class Load {
   ) {}
 
   readonly report = (stage: Progress['stage'], loaded: number, total: number, file: string): void => {
-    if (this.#stop.signal.aborted) return;
+    if (this.signal.aborted) return;
     try {
       this.options.onProgress?.({ stage, loaded, total, file });
     } catch (cause) {
@@ -34,13 +34,10 @@ export class Load {
   };
 
   /** Stops the load, which fails with `error`. */
-  readonly fail = (error: unknown): void => {
-    this.#failure ??= error;
-    this.#stop.abort();
-  };
+  readonly fail = (error: unknown): void => this.#stop.abort(error);
 
-  get stopped(): boolean {
-    return this.#stop.signal.aborted;
+  get signal(): AbortSignal {
+    return this.#stop.signal;
   }
 
   get context(): LoadContext {
@@ -53,7 +50,7 @@ export class Load {
     return {
       cache,
       fetch,
-      signal: this.#stop.signal,
+      signal: this.signal,
       maxBytes,
       idleTimeout,
       onProgress: (...progress) => this.report('download', ...progress),
@@ -65,14 +62,13 @@ export class Load {
   async run<T>(work: () => Promise<T>): Promise<T> {
     const { signal } = this.options;
     throwIfAborted(signal);
-    const stop = () => this.#stop.abort(signal?.reason);
-    signal?.addEventListener('abort', stop, { once: true });
+    const forget = onAbort(signal, () => this.fail(abortError(signal!)));
     try {
       return await work();
     } catch (error) {
-      throw this.#failure ?? (signal?.aborted ? abortError(signal) : error);
+      throw this.signal.aborted ? this.signal.reason : error;
     } finally {
-      signal?.removeEventListener('abort', stop);
+      forget();
     }
   }
 

@@ -1,5 +1,6 @@
 // loadStateDict: the tensors of a weights file.
 
+import { abortable } from './abort.js';
 import { loadEngine } from './engine/load.js';
 import { Load } from './load.js';
 import { loadChecks, readOptions } from './options.js';
@@ -15,8 +16,9 @@ export async function loadStateDict(
   const load = new Load(chosen);
   return load.run(async () => {
     const weights = await openSource(source, load.context);
-    return load.use(weights, async (file) =>
-      (await loadEngine(1)).loadStateDict(file, chosen.key, chosen.checkFinite ?? false),
-    );
+    return load.use(weights, async (file) => {
+      const engine = await abortable(loadEngine(1), load.signal);
+      return engine.loadStateDict(file, chosen.key, chosen.checkFinite ?? false, load.signal);
+    });
   });
 }

@@ -1,14 +1,16 @@
 // A model: what `createModel` gives.
 
+import { abortable, abortError, onAbort } from './abort.js';
 import type { PretrainedCfg } from './catalogue/index.js';
 import type { Engine, ModelFacts, PreprocessSpec, Run } from './engine/engine.js';
 import { WimmError } from './errors.js';
 import { capture } from './images/capture.js';
 import { release } from './images/picture.js';
-import { boolean, check, integer, readOptions } from './options.js';
+import { boolean, callChecks, check, integer, readOptions } from './options.js';
 import { copyTensor } from './tensors.js';
 import type {
   Backend,
+  CallOptions,
   Classification,
   FeatureLevel,
   ImageSource,
@@ -59,7 +61,8 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
   readonly #featuresOnly: boolean;
   readonly #preprocess: PreprocessSpec;
   #last: Promise<unknown> = Promise.resolve();
-  #running = 0;
+  /** Not yet ended. */
+  readonly #calls = new Set<AbortController>();
   #disposed = false;
 
   /** @internal */
@@ -84,58 +87,53 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
   }
 
   /** Images [N, C, H, W] → logits [N, numClasses], or the feature maps of `outIndices`. */
-  async forward(x: Tensor): Promise<Output> {
-    if (this.#featuresOnly) return (await this.#run('forward', 'forwardIntermediates', x)) as Output;
-    return (await this.#runOne('forward', 'forward', x)) as Output;
+  async forward(x: Tensor, options: CallOptions = {}): Promise<Output> {
+    const { signal } = readOptions('forward', options, callChecks);
+    if (this.#featuresOnly) return (await this.#run('forward', 'forwardIntermediates', x, signal)) as Output;
+    return (await this.#runOne('forward', 'forward', x, signal)) as Output;
   }
 
   /** Images [N, C, H, W] → the last feature map [N, C, H, W], or a transformer's tokens [N, L, C], before pooling. */
-  async forwardFeatures(x: Tensor): Promise<Tensor> {
-    return this.#runOne('forwardFeatures', 'forwardFeatures', x);
+  async forwardFeatures(x: Tensor, options: CallOptions = {}): Promise<Tensor> {
+    const { signal } = readOptions('forwardFeatures', options, callChecks);
+    return this.#runOne('forwardFeatures', 'forwardFeatures', x, signal);
   }
 
   /** What `forwardFeatures` gave → logits, or with `preLogits` the pooled features. */
-  async forwardHead(x: Tensor, options: { preLogits?: boolean } = {}): Promise<Tensor> {
-    const { preLogits } = readOptions('forwardHead', options, { preLogits: boolean });
-    return this.#runOne('forwardHead', preLogits ? 'preLogits' : 'forwardHead', x);
+  async forwardHead(x: Tensor, options: CallOptions & { preLogits?: boolean } = {}): Promise<Tensor> {
+    const { preLogits, signal } = readOptions('forwardHead', options, { ...callChecks, preLogits: boolean });
+    return this.#runOne('forwardHead', preLogits ? 'preLogits' : 'forwardHead', x, signal);
   }
 
   /** The most probable classes of an image, or of each of several. */
-  async classify(image: ImageSource, options?: { topK?: number }): Promise<Classification[]>;
-  async classify(images: ImageSource[], options?: { topK?: number }): Promise<Classification[][]>;
-  async classify(image: ImageSource | ImageSource[], options: { topK?: number } = {}) {
+  async classify(image: ImageSource, options?: CallOptions & { topK?: number }): Promise<Classification[]>;
+  async classify(images: ImageSource[], options?: CallOptions & { topK?: number }): Promise<Classification[][]>;
+  async classify(image: ImageSource | ImageSource[], options: CallOptions & { topK?: number } = {}) {
     this.#checkAlive();
     if (this.#featuresOnly || this.numClasses === 0) {
       throw new WimmError('ERR_INVALID_ARGUMENT', 'classify: the model has no classifier');
     }
-    const { topK = Math.min(5, this.numClasses) } = readOptions('classify', options, {
+    const { topK = Math.min(5, this.numClasses), signal } = readOptions('classify', options, {
+      ...callChecks,
       topK: integer(1, this.numClasses),
     });
-    if (Array.isArray(image)) return this.#inTurn(image, (each) => this.#classify(each, topK));
-    return this.#classify(image, topK);
+    if (Array.isArray(image)) return this.#inTurn(image, (each) => this.#classify(each, topK, signal));
+    return this.#classify(image, topK, signal);
   }
 
   /** Pooled features [N, numFeatures], a row an image. */
-  async embed(image: ImageSource | ImageSource[]): Promise<Tensor> {
-    const images = Array.isArray(image) ? image : [image];
-    return stack(
-      await this.#inTurn(images, async (each) => this.#runOne('embed', 'embed', await this.preprocess(each))),
+  async embed(image: ImageSource | ImageSource[], options: CallOptions = {}): Promise<Tensor> {
+    const { signal } = readOptions('embed', options, callChecks);
+    const rows = await this.#inTurn([image].flat(), async (each) =>
+      this.#runOne('embed', 'embed', await this.#prepare(each, signal), signal),
     );
+    return stack(rows);
   }
 
   /** The cfg's evaluation transform: an image, or several, resized, cropped and normalised to [N, C, H, W]. */
-  async preprocess(image: ImageSource | ImageSource[]): Promise<Tensor> {
-    this.#checkAlive();
-    const images = Array.isArray(image) ? image : [image];
-    const tensors = await this.#inTurn(images, async (each) => {
-      const picture = await capture(each);
-      try {
-        return await this.#queue(() => this.#engine.preprocess(picture, this.inChans, this.#preprocess));
-      } finally {
-        release(picture);
-      }
-    });
-    return stack(tensors);
+  async preprocess(image: ImageSource | ImageSource[], options: CallOptions = {}): Promise<Tensor> {
+    const { signal } = readOptions('preprocess', options, callChecks);
+    return stack(await this.#inTurn([image].flat(), (each) => this.#prepare(each, signal)));
   }
 
   /** timm's names of parameters and buffers, with their types and shapes. */
@@ -145,10 +143,11 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
   }
 
   /** The time of each layer on images [N, C, H, W]. */
-  async profile(x: Tensor): Promise<LayerProfile[]> {
+  async profile(x: Tensor, options: CallOptions = {}): Promise<LayerProfile[]> {
+    const { signal } = readOptions('profile', options, callChecks);
     this.#checkAlive();
     const input = copyTensor('profile', x);
-    return this.#queue(() => this.#engine.profile(this.#id, input));
+    return this.#queue((stopped) => this.#engine.profile(this.#id, input, stopped), signal);
   }
 
   /** Bytes in use. */
@@ -156,50 +155,73 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     return this.#queue(() => this.#engine.memory(this.#id));
   }
 
-  /** Frees the model's memory, once the calls under way are done. */
+  /** Frees the model's memory. Calls under way are stopped: they reject with `ERR_DISPOSED`. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
     forgotten.unregister(this);
     const free = () => void this.#engine.dispose(this.#id);
-    if (this.#running === 0) free();
+    if (this.#calls.size === 0) free();
     else void this.#last.then(free, free);
+    for (const call of this.#calls) call.abort(this.#disposedError());
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
+  #disposedError(): WimmError {
+    return new WimmError('ERR_DISPOSED', `the model ${this.name} has been disposed of`);
+  }
+
   #checkAlive(): void {
-    if (this.#disposed) throw new WimmError('ERR_DISPOSED', `the model ${this.name} has been disposed of`);
+    if (this.#disposed) throw this.#disposedError();
   }
 
-  /** Runs `work` after all calls before it. */
-  async #queue<T>(work: () => Promise<T>): Promise<T> {
+  /** Runs `work` after all calls before it. Once the signal is aborted or the model disposed of, so is its own. */
+  async #queue<T>(work: (stopped: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
     this.#checkAlive();
-    this.#running++;
-    const result = this.#last.then(work, work);
+    const call = new AbortController();
+    const forget = onAbort(signal, () => call.abort(abortError(signal!)));
+    const run = () => {
+      call.signal.throwIfAborted();
+      return work(call.signal);
+    };
+    const ended = () => {
+      forget();
+      this.#calls.delete(call);
+    };
+    this.#calls.add(call);
+    const result = this.#last.then(run, run);
     this.#last = result;
-    try {
-      return await result;
-    } finally {
-      this.#running--;
-    }
+    result.then(ended, ended);
+    return abortable(result, call.signal);
   }
 
-  async #run(call: string, method: Run, x: Tensor): Promise<Tensor[]> {
+  async #run(call: string, method: Run, x: Tensor, signal: AbortSignal | undefined): Promise<Tensor[]> {
     this.#checkAlive();
     const input = copyTensor(call, x);
-    return this.#queue(() => this.#engine.run(this.#id, method, input));
+    return this.#queue((stopped) => this.#engine.run(this.#id, method, input, stopped), signal);
   }
 
-  async #runOne(call: string, method: Run, x: Tensor): Promise<Tensor> {
-    const [output] = await this.#run(call, method, x);
+  async #runOne(call: string, method: Run, x: Tensor, signal: AbortSignal | undefined): Promise<Tensor> {
+    const [output] = await this.#run(call, method, x, signal);
     return output;
   }
 
-  async #classify(image: ImageSource, topK: number): Promise<Classification[]> {
-    const { data } = await this.#runOne('classify', 'forward', await this.preprocess(image));
+  /** An image as a tensor [1, C, H, W]. */
+  async #prepare(image: ImageSource, signal: AbortSignal | undefined): Promise<Tensor> {
+    this.#checkAlive();
+    const picture = await abortable(capture(image), signal, release);
+    try {
+      return await this.#queue(() => this.#engine.preprocess(picture, this.inChans, this.#preprocess), signal);
+    } finally {
+      release(picture);
+    }
+  }
+
+  async #classify(image: ImageSource, topK: number, signal: AbortSignal | undefined): Promise<Classification[]> {
+    const { data } = await this.#runOne('classify', 'forward', await this.#prepare(image, signal), signal);
     const probabilities = softmax(data);
     const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
     const labels = await this.#labels();

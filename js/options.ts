@@ -144,10 +144,14 @@ const text: Check<string> = {
 
 export const threadsCheck = integer(1, 16);
 
+export const callChecks = {
+  signal: withMethods<AbortSignal>('an AbortSignal', 'addEventListener', 'removeEventListener'),
+};
+
 export const loadChecks = {
+  ...callChecks,
   cache: cacheCheck,
   onProgress: callback<NonNullable<LoadOptions['onProgress']>>(),
-  signal: withMethods<AbortSignal>('an AbortSignal', 'addEventListener', 'removeEventListener'),
   fetch: callback<NonNullable<LoadOptions['fetch']>>(),
   integrity,
   maxBytes: integer(1, Number.MAX_SAFE_INTEGER),

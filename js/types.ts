@@ -117,10 +117,17 @@ export interface WeightsCache {
   put(url: string, response: PlatformClass<'Response'>): Promise<void>;
 }
 
+/** Of a call of a model. */
+export interface CallOptions {
+  /** Stops the call, which then rejects with `ERR_ABORTED` at once; the model remains usable. */
+  signal?: PlatformClass<'AbortSignal'>;
+}
+
 export interface LoadOptions {
   /** Keep what is downloaded: in Cache Storage, or in Node in a folder. Default true. */
   cache?: boolean | WeightsCache;
   onProgress?: (progress: Progress) => void;
+  /** Stops the load in any stage, which then rejects with `ERR_ABORTED` at once. */
   signal?: PlatformClass<'AbortSignal'>;
   /** Instead of the global `fetch`. */
   fetch?: Fetch;

@@ -79,6 +79,15 @@ class Model {
   // As `forward`, timing every layer.
   std::vector<LayerProfile> profile(const FloatView& x);
 
+  // Calls in slices, between which the caller may do other things, or give up. Another call takes the place of one that
+  // is not done. Errors: as the calls above; invalid_argument for results before the call is done.
+  enum class Call : uint8_t { forward, forward_features, forward_head, pre_logits, embed, forward_intermediates };
+  void start(Call call, const FloatView& x);
+  // Runs layers, at least one, until all are done (true) or so many milliseconds have passed.
+  bool advance(double milliseconds);
+  std::vector<FloatTensor> results() const;         // one tensor, or those of forward_intermediates
+  std::vector<LayerProfile> layer_profile() const;  // of the layers that are done
+
   // In timm's order of its state_dict.
   std::vector<ParameterInfo> parameters() const;
   const LoadReport& load_report() const;
@@ -96,7 +105,7 @@ class Model {
   size_t arena_bytes() const;
 
  private:
-  friend std::unique_ptr<Model> create_model(std::string_view, const ModelOptions&);
+  friend class ModelLoad;
   struct Impl;
   explicit Model(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
@@ -106,6 +115,29 @@ class Model {
 // Errors: unknown_model, invalid_argument, state_dict_mismatch, weights_nonfinite, out_of_memory, and those of reading
 // weights.
 std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& options = {});
+
+// `create_model` in slices.
+class ModelLoad {
+ public:
+  // Builds the network and matches the weights with it, reading the data of none. `options.weights` must outlive the
+  // load. Errors: unknown_model, invalid_argument, state_dict_mismatch.
+  ModelLoad(std::string_view name, ModelOptions options);
+  ModelLoad(const ModelLoad&) = delete;
+  ModelLoad& operator=(const ModelLoad&) = delete;
+  ~ModelLoad();
+
+  // Of the parameters, in float32.
+  uint64_t bytes() const;
+  // Loads layers, at least one, until all are there (true) or so many milliseconds have passed.
+  // Errors: weights_nonfinite, out_of_memory, and those of reading weights.
+  bool advance(double milliseconds);
+  // The model, once. Errors: invalid_argument before all layers are there.
+  std::unique_ptr<Model> take();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 // Checks what `create_model` checks before it reads the data of a weight, of which it reads none: of `options.weights`
 // the head of the file is enough. Gives the bytes of the parameters. Errors: unknown_model, invalid_argument,

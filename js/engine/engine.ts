@@ -63,21 +63,34 @@ export interface PreprocessSpec {
 
 export type Run = 'forward' | 'forwardFeatures' | 'forwardHead' | 'preLogits' | 'embed' | 'forwardIntermediates';
 
-/** Called as parameters are loaded, with bytes; loading stops where it answers false. */
-export type OnLoad = (loaded: number, total: number) => boolean;
+/** Called as parameters are loaded, with bytes. */
+export type OnLoad = (loaded: number, total: number) => void;
 
+/** A call with a signal settles when it has stopped, soon after the signal: with what it gives, or the signal's reason. */
 export interface Engine {
   readonly backend: Backend;
-  createModel(spec: ModelSpec, onLoad: OnLoad): Promise<ModelFacts>;
+  /** Whether its kernels compute rightly. Errors: out_of_memory where its threads cannot start. */
+  selfCheck(): Promise<boolean>;
+  createModel(spec: ModelSpec, onLoad: OnLoad, signal?: AbortSignal): Promise<ModelFacts>;
   /** Throws what `createModel` would throw before it reads a tensor, for weights of which there is the head or nothing. */
   checkModel(spec: Omit<ModelSpec, 'weights'>, head?: WeightsHead): Promise<void>;
-  /** Takes over `x`. The list has one tensor, or those of `forwardIntermediates`. */
-  run(model: number, method: Run, x: Tensor): Promise<Tensor[]>;
-  profile(model: number, x: Tensor): Promise<LayerProfile[]>;
+  /**
+   * Takes over `x`. The list has one tensor, or those of `forwardIntermediates`. A model runs once at a time: the next
+   * call of it waits until this one has settled.
+   */
+  run(model: number, method: Run, x: Tensor, signal?: AbortSignal): Promise<Tensor[]>;
+  profile(model: number, x: Tensor, signal?: AbortSignal): Promise<LayerProfile[]>;
   memory(model: number): Promise<MemoryUse>;
   dispose(model: number): Promise<void>;
   /** Takes over the picture, gives it `channels` channels, and makes it a tensor [1, C, H, W]. */
   preprocess(picture: Picture, channels: number, spec: PreprocessSpec): Promise<Tensor>;
-  loadStateDict(file: WeightsFile, key: string | undefined, checkFinite: boolean): Promise<Map<string, StateTensor>>;
+  loadStateDict(
+    file: WeightsFile,
+    key: string | undefined,
+    checkFinite: boolean,
+    signal?: AbortSignal,
+  ): Promise<Map<string, StateTensor>>;
   adaptInputConv(weight: StateTensor, inChans: number): Promise<StateTensor>;
+  /** Frees all; no call may follow. */
+  close(): void;
 }

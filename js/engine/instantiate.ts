@@ -1,5 +1,6 @@
 // Starts a WebAssembly build in this thread.
 
+import { abortable } from '../abort.js';
 import { WimmError } from '../errors.js';
 import type { Backend, Variant } from '../types.js';
 import { LocalEngine } from './local.js';
@@ -27,21 +28,41 @@ function loadError(variant: Variant, wasm: string | undefined, cause: unknown): 
   return new WimmError('ERR_WASM_LOAD', message, { cause, retryable: true, details: { url: where } });
 }
 
-/** An engine of this thread. `wasm` is the folder of the WebAssembly files, unless they lie beside this one. */
+/** Milliseconds that a worker may take to start, its script's download included. */
+export const startTimeout = 30_000;
+
+function noThreads(cause: unknown): WimmError {
+  const text = cause instanceof Error ? cause.message : 'a worker cannot start';
+  return new WimmError('ERR_ENV_NO_THREADS', `no threads: ${text}`, { cause });
+}
+
+/**
+ * An engine of this thread. `wasm` is the folder of the WebAssembly files, unless they lie beside this one.
+ * Errors: wasm_load, csp; env_no_threads where shared memory or the workers of threads cannot be had.
+ */
 export async function instantiate(
   backend: Backend,
   wasm: string | undefined,
   onCrash: () => void,
 ): Promise<LocalEngine> {
+  const { variant, threads } = backend;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const withoutThreads = new AbortController();
+  const onThreadError = (cause: unknown) => withoutThreads.abort(noThreads(cause));
+  if (threads > 1) timer = setTimeout(onThreadError, startTimeout, new Error('their workers do not start'));
   try {
-    const { default: create } = await modules[backend.variant]();
-    const module = await create({
-      pthreadPoolSize: backend.threads - 1,
+    const { default: create } = await modules[variant]();
+    const creating = create({
+      pthreadPoolSize: threads - 1,
+      onThreadError,
       printErr: () => {}, // what goes wrong is thrown as well
       ...(wasm && { locateFile: (path: string) => new URL(path, wasm).href }),
     });
-    return new LocalEngine(module, backend, onCrash);
+    return new LocalEngine(await abortable(creating, withoutThreads.signal), backend, onCrash);
   } catch (cause) {
-    throw loadError(backend.variant, wasm, cause);
+    if (cause instanceof WimmError) throw cause;
+    throw threads > 1 && cause instanceof RangeError ? noThreads(cause) : loadError(variant, wasm, cause);
+  } finally {
+    clearTimeout(timer);
   }
 }

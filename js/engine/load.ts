@@ -12,6 +12,12 @@ import { RemoteEngine } from './remote.js';
 
 const maxThreads = 16;
 
+/** Builds that did not start here or computed wrongly, and why. */
+const faults = new Map<Variant, WimmError>();
+
+/** Why models do not run in a worker. */
+let workerFault: WimmError | undefined;
+
 function variantName(relaxed: boolean, threads: boolean): Variant {
   return `${relaxed ? 'relaxed' : 'simd'}${threads ? '-threads' : ''}` as Variant;
 }
@@ -36,33 +42,44 @@ export async function capabilities(): Promise<Capabilities> {
       'no threads: the page is not cross-origin isolated (Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)',
     );
   } else if (!hasThreads) reasons.push('no threads: no shared WebAssembly memory');
-  const threads = hasThreads && (settings.threads ?? hardwareThreads()) > 1;
-  return {
-    simd: hasSimd,
-    relaxedSimd: hasRelaxed,
-    threads: hasThreads,
-    isolated,
-    variant: hasSimd ? variantName(hasRelaxed, threads) : undefined,
-    reasons,
-  };
+  for (const { message } of new Set(faults.values())) reasons.push(message);
+  if (workerFault) reasons.push(workerFault.message);
+  const able = { simd: hasSimd, relaxedSimd: hasRelaxed, threads: hasThreads, isolated, reasons };
+  return { ...able, variant: backendsOf(able, settings.threads)[0]?.variant };
 }
 
-async function chooseBackend(threads: number | undefined): Promise<Omit<Backend, 'worker'>> {
+type Choice = Omit<Backend, 'worker'>;
+
+/** What can run, the fastest first. Threads that are wanted are not given up. */
+function backendsOf(able: Omit<Capabilities, 'variant'>, wanted: number | undefined): Choice[] {
+  if (!able.simd) return [];
+  const most = able.threads ? (wanted ?? Math.min(hardwareThreads(), maxThreads)) : 1;
+  const counts = wanted === undefined && most > 1 ? [most, 1] : [most];
+  return counts
+    .flatMap((threads): Choice[] => [
+      ...(able.relaxedSimd
+        ? [{ variant: variantName(true, threads > 1), simd: 'relaxed-simd', threads } as const]
+        : []),
+      { variant: variantName(false, threads > 1), simd: 'simd', threads },
+    ])
+    .filter(({ variant }) => !faults.has(variant));
+}
+
+async function chooseBackend(threads: number | undefined): Promise<Choice> {
   const able = await capabilities();
-  if (!able.variant) {
+  if (!able.simd) {
     const code = typeof WebAssembly === 'object' ? 'ERR_ENV_NO_SIMD' : 'ERR_ENV_NO_WASM';
     throw new WimmError(code, `wimm cannot run here: ${able.reasons[0]}`);
   }
   const wanted = threads ?? settings.threads;
-  if (wanted !== undefined && wanted > 1 && !able.threads) {
-    throw new WimmError('ERR_ENV_NO_THREADS', `${wanted} threads were asked for, but ${able.reasons.at(-1)}`);
+  const [backend] = backendsOf(able, wanted);
+  const cause = [...faults.values()].at(-1);
+  if (wanted !== undefined && wanted > 1 && !(able.threads && backend)) {
+    const reason = able.threads ? cause?.message : able.reasons.find((text) => text.startsWith('no threads'));
+    throw new WimmError('ERR_ENV_NO_THREADS', `${wanted} threads were asked for, but ${reason}`, { cause });
   }
-  const count = able.threads ? (wanted ?? Math.min(hardwareThreads(), maxThreads)) : 1;
-  return {
-    variant: variantName(able.relaxedSimd, count > 1),
-    simd: able.relaxedSimd ? 'relaxed-simd' : 'simd',
-    threads: count,
-  };
+  if (!backend) throw cause!;
+  return backend;
 }
 
 /** An engine in a worker, or in this thread where a worker was not asked for and none can start. */
@@ -73,27 +90,67 @@ async function start(backend: Backend, worker: boolean | undefined, onCrash: () 
     return await RemoteEngine.start(backend, wasm, onCrash);
   } catch (error) {
     if (worker || (error as WimmError).code !== 'ERR_WORKER_CRASHED') throw error;
+    workerFault = error as WimmError;
     return instantiate({ ...backend, worker: false }, wasm, onCrash);
   }
+}
+
+/** What goes wrong with a build, where another may go right. */
+class Fault extends Error {
+  constructor(
+    readonly error: WimmError,
+    readonly variants: Variant[],
+  ) {
+    super(error.message);
+  }
+}
+
+/** Throws a fault where the build does not start, or computes wrongly. */
+async function startChecked(...parameters: Parameters<typeof start>): Promise<Engine> {
+  const [{ variant, threads }] = parameters;
+  const threaded: Variant[] = ['relaxed-threads', 'simd-threads'];
+  try {
+    const engine = await start(...parameters);
+    if (await engine.selfCheck()) return engine;
+    engine.close();
+  } catch (cause) {
+    const { code } = cause as WimmError;
+    if (threads > 1 && (code === 'ERR_ENV_NO_THREADS' || code === 'ERR_OUT_OF_MEMORY')) {
+      throw new Fault(cause as WimmError, threaded);
+    }
+    if (code !== 'ERR_RUNTIME_CRASHED') throw cause;
+  }
+  const message = `the build ${variant} computes wrongly on this machine`;
+  throw new Fault(new WimmError('ERR_RUNTIME_CRASHED', message), [variant]);
 }
 
 const engines = new Map<string, Promise<Engine>>();
 
 /**
- * The engine for a number of threads, in a worker or not. All its models share one WebAssembly memory.
+ * The engine for a number of threads, in a worker or not. All its models share one WebAssembly memory. Where a build
+ * turns out not to work, it is the next that does.
  *
  * @param worker default: in a worker on the main thread of a page.
  * @internal
  */
 export async function loadEngine(threads?: number, worker?: boolean): Promise<Engine> {
-  const backend = { ...(await chooseBackend(threads)), worker: worker ?? typeof document === 'object' };
-  const key = JSON.stringify([backend, worker, settings.wasm]);
-  const forget = () => engines.delete(key);
-  let engine = engines.get(key);
-  if (!engine) {
-    engine = start(backend, worker, forget);
-    engines.set(key, engine);
-    engine.catch(forget);
+  for (;;) {
+    const backend = { ...(await chooseBackend(threads)), worker: worker ?? typeof document === 'object' };
+    const key = JSON.stringify([backend, worker, settings.wasm]);
+    let engine = engines.get(key);
+    if (!engine) {
+      const forget = () => {
+        if (engines.get(key) === engine) engines.delete(key);
+      };
+      engine = startChecked(backend, worker, forget);
+      engines.set(key, engine);
+      engine.catch(forget);
+    }
+    try {
+      return await engine;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      for (const variant of error.variants) faults.set(variant, error.error);
+    }
   }
-  return engine;
 }

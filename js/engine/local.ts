@@ -7,6 +7,7 @@ import type { Backend, StateTensor, Tensor } from '../types.js';
 import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
 import type { NativeError, NativeModel, NativeModule, NativeResult, NativeSource } from './native.js';
 import { bytesOf, elementsOf } from './elements.js';
+import { forMilliseconds, runSlices } from './slices.js';
 
 export class LocalEngine implements Engine {
   readonly #models = new Map<number, NativeModel>();
@@ -20,10 +21,20 @@ export class LocalEngine implements Engine {
     readonly onCrash: () => void,
   ) {}
 
-  async createModel({ weights, ...spec }: ModelSpec, onLoad: OnLoad): Promise<ModelFacts> {
-    const model = await this.#reading(weights, (source) =>
-      this.#call(() => this.module.createModel(spec, source, this.backend.threads, onLoad)),
-    );
+  async selfCheck(): Promise<boolean> {
+    return this.#call(() => this.module.selfCheck(this.backend.threads));
+  }
+
+  async createModel({ weights, ...spec }: ModelSpec, onLoad: OnLoad, signal?: AbortSignal): Promise<ModelFacts> {
+    const model = await this.#reading(weights, async (source) => {
+      const load = this.#call(() => this.module.loadModel(spec, source, this.backend.threads, onLoad));
+      try {
+        await runSlices((milliseconds) => this.#call(() => load.advance(milliseconds)), signal);
+        return this.#call(() => load.take());
+      } finally {
+        if (!this.#crash) load.delete();
+      }
+    });
     const id = ++this.#lastId;
     this.#models.set(id, model);
     const { parameters, ...facts } = model.facts();
@@ -34,12 +45,14 @@ export class LocalEngine implements Engine {
     this.#call(() => this.module.checkModel(spec, head && bytesSource(head.bytes, head.size)));
   }
 
-  async run(model: number, method: Run, x: Tensor): Promise<Tensor[]> {
-    return this.#call(() => this.#model(model).run(method, x.data, x.shape));
+  async run(id: number, method: Run, x: Tensor, signal?: AbortSignal): Promise<Tensor[]> {
+    const model = await this.#compute(id, method, x, signal);
+    return this.#call(() => model.results());
   }
 
-  async profile(model: number, x: Tensor) {
-    return this.#call(() => this.#model(model).profile(x.data, x.shape));
+  async profile(id: number, x: Tensor, signal?: AbortSignal) {
+    const model = await this.#compute(id, 'forward', x, signal);
+    return this.#call(() => model.layerProfile());
   }
 
   async memory(model: number) {
@@ -63,19 +76,42 @@ export class LocalEngine implements Engine {
     file: WeightsFile,
     key: string | undefined,
     checkFinite: boolean,
+    signal?: AbortSignal,
   ): Promise<Map<string, StateTensor>> {
-    const tensors = await this.#reading(file, (source) =>
-      this.#call(() => this.module.loadStateDict(source!, key, checkFinite)),
-    );
-    return new Map(
-      tensors.map(({ name, dtype, shape, data }) => [name, { dtype, shape, data: elementsOf(dtype, data) }]),
-    );
+    const tensors = new Map<string, StateTensor>();
+    await this.#reading(file, async (source) => {
+      const reader = this.#call(() => this.module.openStateDict(source!, key));
+      const readNext = () => {
+        const tensor = this.#call(() => reader.next(checkFinite));
+        if (!tensor) return true;
+        const { name, dtype, shape, data } = tensor;
+        tensors.set(name, { dtype, shape, data: elementsOf(dtype, data) });
+        return false;
+      };
+      try {
+        await runSlices(forMilliseconds(readNext), signal);
+      } finally {
+        if (!this.#crash) reader.delete();
+      }
+    });
+    return tensors;
   }
 
   async adaptInputConv(weight: StateTensor, inChans: number): Promise<StateTensor> {
     const { dtype, shape } = weight;
     const adapted = this.#call(() => this.module.adaptInputConv({ dtype, shape, data: bytesOf(weight.data) }, inChans));
     return { dtype, shape: adapted.shape, data: elementsOf(dtype, adapted.data) };
+  }
+
+  close(): void {
+    this.#models.clear();
+  }
+
+  async #compute(id: number, method: Run, x: Tensor, signal: AbortSignal | undefined): Promise<NativeModel> {
+    const model = this.#model(id);
+    this.#call(() => model.start(method, x.data, x.shape));
+    await runSlices((milliseconds) => this.#call(() => model.advance(milliseconds)), signal);
+    return model;
   }
 
   #model(id: number): NativeModel {
@@ -102,12 +138,12 @@ export class LocalEngine implements Engine {
   }
 
   /** Runs `use` on a weights file. An error of its reading comes before what is made of it. */
-  async #reading<T>(file: WeightsFile | undefined, use: (source: NativeSource | undefined) => T): Promise<T> {
+  async #reading<T>(file: WeightsFile | undefined, use: (source: NativeSource | undefined) => Promise<T>): Promise<T> {
     if (file?.kind !== 'file') return use(file && bytesSource(file.bytes));
     const { openFile } = await import('../node/files.js');
     const source = openFile(file.path);
     try {
-      return use(source);
+      return await use(source);
     } finally {
       source.close();
     }

@@ -30,9 +30,15 @@ export interface NativeError {
 /** What a call gave: C++ exceptions are caught there and handed over as data. */
 export type NativeResult<T> = { value: T } | { error: NativeError };
 
+/**
+ * A call is started, then advanced until it is done (true), each time by at least a layer and until so many milliseconds
+ * have passed; then it has results.
+ */
 export interface NativeModel {
-  run(method: string, data: Float32Array, shape: number[]): NativeResult<{ data: Float32Array; shape: number[] }[]>;
-  profile(data: Float32Array, shape: number[]): NativeResult<LayerProfile[]>;
+  start(method: string, data: Float32Array, shape: number[]): NativeResult<undefined>;
+  advance(milliseconds: number): NativeResult<boolean>;
+  results(): NativeResult<{ data: Float32Array; shape: number[] }[]>;
+  layerProfile(): NativeResult<LayerProfile[]>;
   facts(): {
     numFeatures: number;
     featureInfo: FeatureLevel[];
@@ -43,21 +49,31 @@ export interface NativeModel {
   delete(): void;
 }
 
+/** A model under way, advanced as a call of it is. */
+export interface NativeLoad {
+  advance(milliseconds: number): NativeResult<boolean>;
+  take(): NativeResult<NativeModel>;
+  delete(): void;
+}
+
+/** The tensors of a file, one after the other. */
+export interface NativeReader {
+  next(checkFinite: boolean): NativeResult<({ name: string } & NativeTensor) | undefined>;
+  delete(): void;
+}
+
 export interface NativeModule {
-  createModel(
+  loadModel(
     spec: Omit<ModelSpec, 'weights'>,
     source: NativeSource | undefined,
     threads: number,
     onLoad: OnLoad,
-  ): NativeResult<NativeModel>;
+  ): NativeResult<NativeLoad>;
   checkModel(spec: Omit<ModelSpec, 'weights'>, source: NativeSource | undefined): NativeResult<undefined>;
-  loadStateDict(
-    source: NativeSource,
-    key: string | undefined,
-    checkFinite: boolean,
-  ): NativeResult<({ name: string } & NativeTensor)[]>;
+  openStateDict(source: NativeSource, key: string | undefined): NativeResult<NativeReader>;
   adaptInputConv(weight: NativeTensor, inChans: number): NativeResult<NativeTensor>;
   preprocess(image: PixelImage, spec: PreprocessSpec): NativeResult<{ data: Float32Array; shape: number[] }>;
+  selfCheck(threads: number): NativeResult<boolean>;
   memory(): { heap: number; used: number };
 }
 
@@ -66,5 +82,7 @@ export type CreateModule = (options: {
   locateFile?: (path: string) => string;
   /** Threads that are started with the module: one cannot start while the thread that asked for it is busy. */
   pthreadPoolSize?: number;
+  /** Called where one of them cannot start. */
+  onThreadError?: (cause: unknown) => void;
   printErr?: (text: string) => void;
 }) => Promise<NativeModule>;

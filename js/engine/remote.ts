@@ -1,20 +1,27 @@
 // An engine in a worker: calls and results as messages.
 
+import { onAbort, throwIfAborted } from '../abort.js';
 import { WimmError } from '../errors.js';
 import { type Picture, transferOf, unreadable } from '../images/picture.js';
 import { isNode } from '../platform.js';
 import type { Backend, LayerProfile, MemoryUse, StateTensor, Tensor } from '../types.js';
 import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
-import type { Call, Reply } from './worker.js';
+import { startTimeout } from './instantiate.js';
+import type { Call, Reply, Stop } from './worker.js';
 
 /** What the workers of browsers and of Node have in common. */
 interface Port {
-  post(call: Call, transfer: Transferable[]): void;
+  post(call: Call | Stop, transfer: Transferable[]): void;
   onReply(listener: (reply: Reply) => void): void;
   onCrash(listener: (cause: unknown) => void): void;
   /** Whether the process is to wait for it. */
   hold(busy: boolean): void;
   close(): void;
+}
+
+function cannotStart(cause: unknown): WimmError {
+  const reason = cause instanceof Error ? `: ${cause.message}` : '';
+  return new WimmError('ERR_WORKER_CRASHED', `a worker cannot start here${reason}`, { cause });
 }
 
 async function openWorker(): Promise<Port> {
@@ -48,10 +55,18 @@ interface Pending {
   onLoad: OnLoad | undefined;
 }
 
+interface CallOptions {
+  transfer?: Transferable[];
+  onLoad?: OnLoad;
+  signal?: AbortSignal | undefined;
+}
+
 export class RemoteEngine implements Engine {
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
   #crash: WimmError | undefined;
+  /** Called once the worker runs its script. */
+  #onAlive = () => {};
 
   private constructor(
     readonly backend: Backend,
@@ -60,10 +75,12 @@ export class RemoteEngine implements Engine {
   ) {
     port.hold(false);
     port.onReply((reply) => this.#receive(reply));
-    port.onCrash((cause) => {
-      const message = 'the worker stopped; its models are lost, and new ones may be created';
-      this.#fail(new WimmError('ERR_WORKER_CRASHED', message, { cause, retryable: true }));
-    });
+    port.onCrash((cause) => this.#crashed(cause));
+  }
+
+  #crashed(cause?: unknown): void {
+    const message = 'the worker stopped; its models are lost, and new ones may be created';
+    this.#fail(new WimmError('ERR_WORKER_CRASHED', message, { cause, retryable: true }));
   }
 
   /** Errors: worker_crashed where no worker starts, and those of loading WebAssembly. */
@@ -72,32 +89,44 @@ export class RemoteEngine implements Engine {
     try {
       port = await openWorker();
     } catch (cause) {
-      throw new WimmError('ERR_WORKER_CRASHED', 'a worker cannot start here', { cause });
+      throw cannotStart(cause);
     }
     const engine = new RemoteEngine(backend, port, onCrash);
+    const timer = setTimeout(() => engine.#fail(cannotStart(new Error('its script does not run'))), startTimeout);
+    engine.#onAlive = () => clearTimeout(timer);
+    const lock = `wimm ${Math.random()}`;
     try {
-      await engine.#call('start', [backend, wasm]);
+      if (await engine.#call('start', [backend, wasm, lock])) {
+        const ended = () => engine.#crashed(new Error('it ended'));
+        navigator.locks.request(lock, ended).catch(() => {}); // granted when the worker ends, of which nothing else tells
+      }
     } catch (error) {
       engine.#fail(error as WimmError);
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
     return engine;
   }
 
-  createModel(spec: ModelSpec, onLoad: OnLoad): Promise<ModelFacts> {
-    return this.#call('createModel', [spec], [], onLoad);
+  selfCheck(): Promise<boolean> {
+    return this.#call('selfCheck', []);
+  }
+
+  createModel(spec: ModelSpec, onLoad: OnLoad, signal?: AbortSignal): Promise<ModelFacts> {
+    return this.#call('createModel', [spec], { onLoad, signal });
   }
 
   checkModel(spec: Omit<ModelSpec, 'weights'>, head?: WeightsHead): Promise<void> {
     return this.#call('checkModel', [spec, head]);
   }
 
-  run(model: number, method: Run, x: Tensor): Promise<Tensor[]> {
-    return this.#call('run', [model, method, x], [x.data.buffer as ArrayBuffer]);
+  run(model: number, method: Run, x: Tensor, signal?: AbortSignal): Promise<Tensor[]> {
+    return this.#call('run', [model, method, x], { transfer: [x.data.buffer as ArrayBuffer], signal });
   }
 
-  profile(model: number, x: Tensor): Promise<LayerProfile[]> {
-    return this.#call('profile', [model, x], [x.data.buffer as ArrayBuffer]);
+  profile(model: number, x: Tensor, signal?: AbortSignal): Promise<LayerProfile[]> {
+    return this.#call('profile', [model, x], { transfer: [x.data.buffer as ArrayBuffer], signal });
   }
 
   memory(model: number): Promise<MemoryUse> {
@@ -110,7 +139,7 @@ export class RemoteEngine implements Engine {
 
   async preprocess(picture: Picture, channels: number, spec: PreprocessSpec): Promise<Tensor> {
     try {
-      return await this.#call('preprocess', [picture, channels, spec], transferOf(picture));
+      return await this.#call('preprocess', [picture, channels, spec], { transfer: transferOf(picture) });
     } catch (error) {
       const { cause } = error as WimmError;
       const isOfOtherOrigin = 'close' in picture && (cause as Error | undefined)?.name === 'DataCloneError';
@@ -118,21 +147,30 @@ export class RemoteEngine implements Engine {
     }
   }
 
-  loadStateDict(file: WeightsFile, key: string | undefined, checkFinite: boolean): Promise<Map<string, StateTensor>> {
-    return this.#call('loadStateDict', [file, key, checkFinite]);
+  loadStateDict(
+    file: WeightsFile,
+    key: string | undefined,
+    checkFinite: boolean,
+    signal?: AbortSignal,
+  ): Promise<Map<string, StateTensor>> {
+    return this.#call('loadStateDict', [file, key, checkFinite], { signal });
   }
 
   adaptInputConv(weight: StateTensor, inChans: number): Promise<StateTensor> {
     return this.#call('adaptInputConv', [weight, inChans]);
   }
 
+  close(): void {
+    this.#fail(new WimmError('ERR_DISPOSED', 'the worker was closed'));
+  }
+
   async #call<T>(
     method: Call['method'],
     parameters: unknown[],
-    transfer: Transferable[] = [],
-    onLoad?: OnLoad,
+    { transfer = [], onLoad, signal }: CallOptions = {},
   ): Promise<T> {
     if (this.#crash) throw this.#crash;
+    throwIfAborted(signal);
     const id = ++this.#lastId;
     const result = new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject, onLoad }));
     this.port.hold(true);
@@ -142,7 +180,12 @@ export class RemoteEngine implements Engine {
       this.#settle(id);
       throw new WimmError('ERR_OUT_OF_MEMORY', 'the data could not be handed to the worker', { cause });
     }
-    return result as Promise<T>;
+    const forget = onAbort(signal, () => this.port.post({ id, stop: true }, []));
+    try {
+      return (await result) as T;
+    } finally {
+      forget();
+    }
   }
 
   #settle(id: number): Pending | undefined {
@@ -153,13 +196,12 @@ export class RemoteEngine implements Engine {
   }
 
   #receive(reply: Reply): void {
+    if ('alive' in reply) {
+      this.#onAlive();
+      return;
+    }
     if ('progress' in reply) {
-      const pending = this.#pending.get(reply.id);
-      if (!pending?.onLoad || pending.onLoad(...reply.progress)) return;
-      // The worker, which is busy, cannot be told: the model is freed once it is there.
-      pending.reject(new WimmError('ERR_ABORTED', 'the load was stopped'));
-      const free = (facts: unknown) => void this.dispose((facts as ModelFacts).id);
-      this.#pending.set(reply.id, { resolve: free, reject: () => {}, onLoad: undefined });
+      this.#pending.get(reply.id)?.onLoad?.(...reply.progress);
       return;
     }
     const pending = this.#settle(reply.id);

@@ -9,16 +9,27 @@ import { instantiate } from './instantiate.js';
 /** A call of a method of the engine; `start` loads the engine itself. */
 export interface Call {
   id: number;
-  method: 'start' | Exclude<keyof Engine, 'backend'>;
+  method: 'start' | Exclude<keyof Engine, 'backend' | 'close'>;
+  /** All that the method has, but for the signal. */
   parameters: unknown[];
 }
 
+/** Ends a call early. */
+export interface Stop {
+  id: number;
+  stop: true;
+}
+
+/** `alive` comes first, before any call. */
 export type Reply =
-  { id: number; value: unknown } | { id: number; error: WimmErrorData } | { id: number; progress: [number, number] };
+  | { alive: true }
+  | { id: number; value: unknown }
+  | { id: number; error: WimmErrorData }
+  | { id: number; progress: [number, number] };
 
 interface Port {
   post(reply: Reply, transfer: ArrayBuffer[]): void;
-  onCall(listener: (call: Call) => void): void;
+  onCall(listener: (call: Call | Stop) => void): void;
 }
 
 function openPort(): Port {
@@ -31,29 +42,44 @@ function openPort(): Port {
   }
   return {
     post: (reply, transfer) => (postMessage as Worker['postMessage'])(reply, transfer),
-    onCall: (listener) => addEventListener('message', ({ data }) => listener(data as Call)),
+    onCall: (listener) => addEventListener('message', ({ data }) => listener(data as Call | Stop)),
   };
 }
 
 const port = openPort();
 let engine: Promise<Engine>;
 
-async function answer({ id, method, parameters }: Call): Promise<unknown> {
+/** Holds a lock of the browser as long as this worker lives. Whether it does. */
+async function holdLock(name: string): Promise<boolean> {
+  const locks = isNode ? undefined : (navigator as Partial<Navigator>).locks;
+  if (!locks) return false;
+  return new Promise((resolve) => {
+    const forever = new Promise(() => {});
+    const hold = () => {
+      resolve(true);
+      return forever;
+    };
+    locks.request(name, hold).catch(() => resolve(false));
+  });
+}
+
+async function answer({ id, method, parameters }: Call, signal: AbortSignal): Promise<unknown> {
   switch (method) {
     case 'start': {
-      const [backend, wasm] = parameters as [Backend, string | undefined];
+      const [backend, wasm, lock] = parameters as [Backend, string | undefined, string];
       engine = instantiate(backend, wasm, () => {});
       await engine;
-      return undefined;
+      return holdLock(lock);
     }
     case 'createModel':
-      return (await engine).createModel(parameters[0] as ModelSpec, (loaded, total) => {
-        port.post({ id, progress: [loaded, total] }, []);
-        return true;
-      });
+      return (await engine).createModel(
+        parameters[0] as ModelSpec,
+        (loaded, total) => port.post({ id, progress: [loaded, total] }, []),
+        signal,
+      );
     default: {
       const target = await engine;
-      return (target[method] as (...parameters: unknown[]) => Promise<unknown>).apply(target, parameters);
+      return (target[method] as (...parameters: unknown[]) => Promise<unknown>).call(target, ...parameters, signal);
     }
   }
 }
@@ -65,12 +91,24 @@ function buffersOf(value: unknown): ArrayBuffer[] {
   return [...new Set(buffers.filter((buffer) => buffer instanceof ArrayBuffer))];
 }
 
-port.onCall((call) => {
-  answer(call).then(
-    (value) => port.post({ id: call.id, value }, buffersOf(value)),
-    (error: unknown) => {
-      const known = error instanceof WimmError ? error : new WimmError('ERR_RUNTIME_CRASHED', String(error));
-      port.post({ id: call.id, error: known.toJSON() }, []);
-    },
-  );
+const stops = new Map<number, AbortController>();
+
+port.onCall((message) => {
+  const { id } = message;
+  if ('stop' in message) {
+    stops.get(id)?.abort();
+    return;
+  }
+  const stop = new AbortController();
+  stops.set(id, stop);
+  answer(message, stop.signal)
+    .then(
+      (value) => port.post({ id, value }, buffersOf(value)),
+      (error: unknown) => {
+        const known = error instanceof WimmError ? error : new WimmError('ERR_RUNTIME_CRASHED', String(error));
+        port.post({ id, error: known.toJSON() }, []);
+      },
+    )
+    .finally(() => stops.delete(id));
 });
+port.post({ alive: true }, []);

@@ -11,6 +11,7 @@
 #include "bindings/js_source.h"
 #include "wimm/image.h"
 #include "wimm/model.h"
+#include "wimm/self_check.h"
 
 namespace wimm::bindings {
 namespace {
@@ -22,9 +23,6 @@ std::unique_ptr<StateDict> open(const val& source, const val& key) {
   if (!key.isUndefined()) wrapper = key.as<std::string>();
   return load_state_dict(std::make_shared<JsSource>(source), {}, wrapper);
 }
-
-// Thrown where JavaScript asks a load to stop.
-struct LoadStopped {};
 
 val failure(const val& error) {
   val result = val::object();
@@ -50,11 +48,6 @@ val guarded(Work&& work) {
     return out_of_memory();
   } catch (const std::length_error&) {
     return out_of_memory();
-  } catch (const LoadStopped&) {
-    val error = val::object();
-    error.set("code", std::string("ERR_ABORTED"));
-    error.set("message", std::string("the load was stopped"));
-    return failure(error);
   }
 }
 
@@ -80,22 +73,38 @@ ModelOptions options_from_js(const val& spec) {
   return options;
 }
 
-// `source` may be undefined: random weights.
-val create(const val& spec, const val& source, int threads, const val& on_load) {
-  return guarded([&] {
+// A load with the file that it reads.
+class Load {
+ public:
+  Load(const val& spec, const val& source, int threads, const val& on_load) {
     ModelOptions options = options_from_js(spec);
     options.threads = threads;
-    options.on_progress = [&](uint64_t done, uint64_t total) {
-      if (!on_load(static_cast<double>(done), static_cast<double>(total)).as<bool>()) throw LoadStopped{};
+    options.on_progress = [on_load](uint64_t done, uint64_t total) {
+      on_load(static_cast<double>(done), static_cast<double>(total));
     };
-    std::unique_ptr<StateDict> weights;
-    if (!source.isUndefined()) weights = open(source, spec["key"]);
-    options.weights = weights.get();
-    return val(create_model(spec["architecture"].as<std::string>(), options));
-  });
+    if (!source.isUndefined()) weights_ = open(source, spec["key"]);
+    options.weights = weights_.get();
+    load_.emplace(spec["architecture"].as<std::string>(), std::move(options));
+  }
+
+  val advance(double milliseconds) {
+    return guarded([&] { return val(load_->advance(milliseconds)); });
+  }
+  val take() {
+    return guarded([&] { return val(load_->take()); });
+  }
+
+ private:
+  std::unique_ptr<StateDict> weights_;
+  std::optional<ModelLoad> load_;
+};
+
+// `source` may be undefined: random weights.
+val load_model(const val& spec, const val& source, int threads, const val& on_load) {
+  return guarded([&] { return val(std::make_unique<Load>(spec, source, threads, on_load)); });
 }
 
-// What `create` would refuse at once. Of the file `source` may have the head alone.
+// What `load_model` would refuse at once. Of the file `source` may have the head alone.
 val check(const val& spec, const val& source) {
   return guarded([&] {
     ModelOptions options = options_from_js(spec);
@@ -111,27 +120,33 @@ val check(const val& spec, const val& source) {
   });
 }
 
-val run(Model& model, const std::string& method, const val& data, const val& shape) {
+Model::Call call_from_js(const std::string& method) {
+  if (method == "forwardFeatures") return Model::Call::forward_features;
+  if (method == "forwardHead") return Model::Call::forward_head;
+  if (method == "preLogits") return Model::Call::pre_logits;
+  if (method == "embed") return Model::Call::embed;
+  if (method == "forwardIntermediates") return Model::Call::forward_intermediates;
+  return Model::Call::forward;
+}
+
+val start(Model& model, const std::string& method, const val& data, const val& shape) {
   return guarded([&] {
     const std::vector<float> values = floats_from_js(data);
-    const FloatView x{shape_from_js(shape), values};
-    if (method == "forwardIntermediates") return to_js(model.forward_intermediates(x));
-    const FloatTensor output = method == "forwardFeatures" ? model.forward_features(x)
-                               : method == "forwardHead"   ? model.forward_head(x)
-                               : method == "preLogits"     ? model.forward_head(x, true)
-                               : method == "embed"         ? model.embed(x)
-                                                           : model.forward(x);
-    val outputs = val::array();
-    outputs.set(0, to_js(output));
-    return outputs;
+    model.start(call_from_js(method), {shape_from_js(shape), values});
+    return val::undefined();
   });
 }
 
-val profile(Model& model, const val& data, const val& shape) {
-  return guarded([&] {
-    const std::vector<float> values = floats_from_js(data);
-    return to_js(model.profile({shape_from_js(shape), values}));
-  });
+val advance(Model& model, double milliseconds) {
+  return guarded([&] { return val(model.advance(milliseconds)); });
+}
+
+val results(const Model& model) {
+  return guarded([&] { return to_js(model.results()); });
+}
+
+val layer_profile(const Model& model) {
+  return guarded([&] { return to_js(model.layer_profile()); });
 }
 
 val facts(const Model& model) {
@@ -150,20 +165,35 @@ val model_memory(const Model& model) {
   return result;
 }
 
-val read_state_dict(const val& source, const val& key, bool finite) {
-  return guarded([&] {
-    const std::unique_ptr<StateDict> weights = open(source, key);
-    val tensors = val::array();
-    for (size_t i = 0; i < weights->tensors().size(); ++i) {
-      const std::string& name = weights->tensors()[i].name;
-      const Tensor tensor = weights->read(i);
+// The tensors of a file, one at a time.
+class StateDictReader {
+ public:
+  explicit StateDictReader(std::unique_ptr<StateDict> weights) : weights_(std::move(weights)) {}
+
+  // The next tensor, or undefined at the end.
+  val next(bool finite) {
+    return guarded([&] {
+      if (next_ == weights_->tensors().size()) return val::undefined();
+      const std::string& name = weights_->tensors()[next_].name;
+      const Tensor tensor = weights_->read(next_++);
       if (finite) check_finite(tensor, name);
       val value = to_js(tensor);
       value.set("name", name);
-      tensors.call<void>("push", value);
-    }
-    return tensors;
-  });
+      return value;
+    });
+  }
+
+ private:
+  std::unique_ptr<StateDict> weights_;
+  size_t next_ = 0;
+};
+
+val open_state_dict(const val& source, const val& key) {
+  return guarded([&] { return val(std::make_unique<StateDictReader>(open(source, key))); });
+}
+
+val check_kernels(int threads) {
+  return guarded([&] { return val(self_check(threads)); });
 }
 
 val adapt(const val& weight, double in_chans) {
@@ -199,13 +229,18 @@ val memory() {
 
 EMSCRIPTEN_BINDINGS(wimm) {
   emscripten::class_<Model>("Model")
-      .function("run", &run)
-      .function("profile", &profile)
+      .function("start", &start)
+      .function("advance", &advance)
+      .function("results", &results)
+      .function("layerProfile", &layer_profile)
       .function("facts", &facts)
       .function("memory", &model_memory);
-  emscripten::function("createModel", &create);
+  emscripten::class_<Load>("Load").function("advance", &Load::advance).function("take", &Load::take);
+  emscripten::class_<StateDictReader>("StateDictReader").function("next", &StateDictReader::next);
+  emscripten::function("loadModel", &load_model);
   emscripten::function("checkModel", &check);
-  emscripten::function("loadStateDict", &read_state_dict);
+  emscripten::function("openStateDict", &open_state_dict);
+  emscripten::function("selfCheck", &check_kernels);
   emscripten::function("adaptInputConv", &adapt);
   emscripten::function("preprocess", &preprocess_image);
   emscripten::function("memory", &memory);

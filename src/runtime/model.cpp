@@ -2,17 +2,20 @@
 #include "wimm/model.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "graph/passes.h"
 #include "graph/shapes.h"
 #include "models/families.h"
 #include "runtime/parameters.h"
 #include "runtime/session.h"
+#include "runtime/stopwatch.h"
 #include "wimm/error.h"
 
 namespace wimm {
 namespace {
 
+constexpr double unlimited = std::numeric_limits<double>::infinity();  // milliseconds
 constexpr int64_t max_channels = 65'536, max_classes = 1'048'576, max_threads = 64;
 
 void check_range(std::string_view option, int64_t value, int64_t low, int64_t high) {
@@ -71,11 +74,39 @@ struct Model::Impl {
   LoadReport report;
   std::optional<Session> session;
 
-  FloatTensor run(NodeId source, NodeId output, const FloatView& value, const StepObserver& observer = {}) {
-    if (output == no_id || features_only)
-      throw Error(ErrorCode::invalid_argument, "this model was made with features_only: it gives feature maps alone");
-    check_value(value, source);
-    return std::move(session->run(source, std::span(&output, 1), value, observer)[0]);
+  void start(Call call, const FloatView& x) {
+    if ((call == Call::forward_intermediates) != features_only)
+      throw Error(ErrorCode::invalid_argument,
+                  features_only ? "this model was made with features_only: it gives feature maps alone"
+                                : "feature maps need a model made with features_only");
+    const bool is_head = call == Call::forward_head || call == Call::pre_logits;
+    const NodeId source = is_head ? network.features : network.input;
+    check_value(x, source);
+    session->start(source, outputs_of(call), x);
+  }
+
+  std::vector<NodeId> outputs_of(Call call) const {
+    switch (call) {
+      case Call::forward:
+      case Call::forward_head:
+        return {network.logits};
+      case Call::forward_features:
+        return {network.features};
+      case Call::pre_logits:
+      case Call::embed:
+        return {network.pre_logits};
+      case Call::forward_intermediates:
+        break;
+    }
+    std::vector<NodeId> outputs;
+    for (const FeatureInfo& level : levels) outputs.push_back(level.node);
+    return outputs;
+  }
+
+  std::vector<FloatTensor> run(Call call, const FloatView& x) {
+    start(call, x);
+    session->advance(unlimited);
+    return session->results();
   }
 
   void check_value(const FloatView& value, NodeId source) const {
@@ -125,37 +156,38 @@ struct Model::Impl {
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
 
-FloatTensor Model::forward(const FloatView& x) { return impl_->run(impl_->network.input, impl_->network.logits, x); }
-FloatTensor Model::forward_features(const FloatView& x) {
-  return impl_->run(impl_->network.input, impl_->network.features, x);
-}
-FloatTensor Model::embed(const FloatView& x) { return impl_->run(impl_->network.input, impl_->network.pre_logits, x); }
+FloatTensor Model::forward(const FloatView& x) { return std::move(impl_->run(Call::forward, x)[0]); }
+FloatTensor Model::forward_features(const FloatView& x) { return std::move(impl_->run(Call::forward_features, x)[0]); }
+FloatTensor Model::embed(const FloatView& x) { return std::move(impl_->run(Call::embed, x)[0]); }
 
 FloatTensor Model::forward_head(const FloatView& features, bool pre_logits) {
-  return impl_->run(impl_->network.features, pre_logits ? impl_->network.pre_logits : impl_->network.logits, features);
+  return std::move(impl_->run(pre_logits ? Call::pre_logits : Call::forward_head, features)[0]);
 }
 
 std::vector<FloatTensor> Model::forward_intermediates(const FloatView& x) {
-  if (!impl_->features_only)
-    throw Error(ErrorCode::invalid_argument, "feature maps need a model made with features_only");
-  impl_->check_value(x, impl_->network.input);
-  std::vector<NodeId> outputs;
-  for (const FeatureInfo& level : impl_->levels) outputs.push_back(level.node);
-  return impl_->session->run(impl_->network.input, outputs, x);
+  return impl_->run(Call::forward_intermediates, x);
 }
 
 std::vector<LayerProfile> Model::profile(const FloatView& x) {
-  std::vector<std::pair<NodeId, double>> times;
-  const auto observer = [&](NodeId id, double milliseconds) { times.emplace_back(id, milliseconds); };
-  impl_->run(impl_->network.input, impl_->network.logits, x, observer);
+  impl_->run(Call::forward, x);
+  return layer_profile();
+}
+
+void Model::start(Call call, const FloatView& x) { impl_->start(call, x); }
+bool Model::advance(double milliseconds) { return impl_->session->advance(milliseconds); }
+std::vector<FloatTensor> Model::results() const { return impl_->session->results(); }
+
+std::vector<LayerProfile> Model::layer_profile() const {
+  const Session& session = *impl_->session;
   std::vector<LayerProfile> layers;
-  for (const auto& [id, milliseconds] : times) {
+  for (size_t i = 0; i < session.times().size(); ++i) {
+    const NodeId id = session.steps()[i];
     const Node& node = impl_->network.graph.nodes[id];
     std::vector<Shape> inputs;
-    for (NodeId input : node.inputs) inputs.push_back(impl_->session->shape(input));
-    const Shape& shape = impl_->session->shape(id);
+    for (NodeId input : node.inputs) inputs.push_back(session.shape(input));
+    const Shape& shape = session.shape(id);
     layers.push_back(
-        {node.name, std::string(kind_of(node.op)), shape, milliseconds, multiply_adds(node, inputs, shape)});
+        {node.name, std::string(kind_of(node.op)), shape, session.times()[i], multiply_adds(node, inputs, shape)});
   }
   return layers;
 }
@@ -180,34 +212,64 @@ std::vector<Model::FeatureLevel> Model::feature_info() const {
   return levels;
 }
 
-std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& options) {
-  auto impl = std::make_unique<Model::Impl>();
-  Network& network = impl->network;
-  network = build(name, options);
-  impl->features_only = options.features_only;
-  impl->in_chans = options.in_chans;
-  impl->num_classes = options.num_classes;
+struct ModelLoad::Impl {
+  ModelOptions options;
+  std::unique_ptr<Model::Impl> model = std::make_unique<Model::Impl>();
+  std::vector<bool> needed{};  // by node
+  std::optional<Parameters> parameters{};
+  Kernels kernels{};  // by node
+};
 
-  std::vector<NodeId> outputs = outputs_of(network, options);
+ModelLoad::ModelLoad(std::string_view name, ModelOptions options)
+    : impl_(std::make_unique<Impl>(Impl{.options = std::move(options)})) {
+  Model::Impl& model = *impl_->model;
+  const ModelOptions& chosen = impl_->options;
+  Network& network = model.network;
+  network = build(name, chosen);
+  model.features_only = chosen.features_only;
+  model.in_chans = chosen.in_chans;
+  model.num_classes = chosen.num_classes;
+
+  std::vector<NodeId> outputs = outputs_of(network, chosen);
   fuse(network, outputs);
-  if (!options.exact) select_winograd(network.graph);
-  impl->levels = select_levels(network, options);
+  if (!chosen.exact) select_winograd(network.graph);
+  model.levels = select_levels(network, chosen);
 
-  const std::vector<bool> needed = needed_nodes(network.graph, outputs);
-  Parameters parameters(network, options, needed_parameters(network.graph, needed));
-  Kernels kernels(network.graph.nodes.size());
-  for (size_t i = 0; i < kernels.size(); ++i)
-    if (needed[i]) kernels[i] = make_kernel(network.graph, static_cast<NodeId>(i), parameters);
-  impl->report = parameters.report();
-  impl->session.emplace(network.graph, std::move(kernels), options.threads);
-  return std::unique_ptr<Model>(new Model(std::move(impl)));
+  impl_->needed = needed_nodes(network.graph, outputs);
+  impl_->parameters.emplace(network, chosen, needed_parameters(network.graph, impl_->needed));
+  model.report = impl_->parameters->report();
 }
 
-uint64_t check_model(std::string_view name, const ModelOptions& options) {
-  const Network network = build(name, options);
-  const std::vector<bool> needed = needed_nodes(network.graph, outputs_of(network, options));
-  return Parameters(network, options, needed_parameters(network.graph, needed)).bytes();
+ModelLoad::~ModelLoad() = default;
+
+uint64_t ModelLoad::bytes() const { return impl_->parameters->bytes(); }
+
+bool ModelLoad::advance(double milliseconds) {
+  const Stopwatch slice;
+  auto& [options, model, needed, parameters, kernels] = *impl_;
+  while (model && kernels.size() < needed.size()) {
+    const auto id = static_cast<NodeId>(kernels.size());
+    kernels.push_back(needed[kernels.size()] ? make_kernel(model->network.graph, id, *parameters) : nullptr);
+    if (slice.milliseconds() >= milliseconds) break;
+  }
+  return !model || kernels.size() == needed.size();
 }
+
+std::unique_ptr<Model> ModelLoad::take() {
+  auto& [options, model, needed, parameters, kernels] = *impl_;
+  if (!model || kernels.size() < needed.size())
+    throw Error(ErrorCode::invalid_argument, "there is no model before it is loaded");
+  model->session.emplace(model->network.graph, std::move(kernels), options.threads);
+  return std::unique_ptr<Model>(new Model(std::move(model)));
+}
+
+std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& options) {
+  ModelLoad load(name, options);
+  load.advance(unlimited);
+  return load.take();
+}
+
+uint64_t check_model(std::string_view name, const ModelOptions& options) { return ModelLoad(name, options).bytes(); }
 
 std::vector<std::string_view> list_buildable_models() { return list_variants(); }
 

@@ -2,10 +2,11 @@
 #include "runtime/session.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
+#include "runtime/stopwatch.h"
 #include "wimm/error.h"
 
 namespace wimm {
@@ -58,18 +59,35 @@ size_t Session::weight_bytes() const {
   return bytes;
 }
 
-std::vector<FloatTensor> Session::run(NodeId source, std::span<const NodeId> outputs, const FloatView& value,
-                                      const StepObserver& observer) {
+std::vector<FloatTensor> Session::run(NodeId source, std::span<const NodeId> outputs, const FloatView& value) {
+  start(source, outputs, value);
+  advance(std::numeric_limits<double>::infinity());
+  return results();
+}
+
+void Session::start(NodeId source, std::span<const NodeId> outputs, const FloatView& value) {
   prepare(source, outputs, channels_last(value.shape));
+  times_.clear();
   copy(value.data.data(), arena_.get() + plan_->offsets[source], plan_->input_shape, true, pool_);
-  for (NodeId id : plan_->steps) {
-    const auto start = std::chrono::steady_clock::now();
-    run_step(id);
-    if (observer)
-      observer(id, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+}
+
+bool Session::advance(double milliseconds) {
+  if (!plan_) return true;
+  const Stopwatch slice;
+  for (double before = 0; times_.size() < plan_->steps.size() && before < milliseconds;) {
+    run_step(plan_->steps[times_.size()]);
+    const double now = slice.milliseconds();
+    times_.push_back(now - before);
+    before = now;
   }
+  return times_.size() == plan_->steps.size();
+}
+
+std::vector<FloatTensor> Session::results() const {
+  if (!plan_ || times_.size() < plan_->steps.size())
+    throw Error(ErrorCode::invalid_argument, "there are no results before the call is done");
   std::vector<FloatTensor> results;
-  for (NodeId id : outputs) {
+  for (NodeId id : plan_->outputs) {
     const Shape& shape = plan_->shapes[id];
     FloatTensor& result = results.emplace_back(channels_first(shape), std::vector<float>(element_count(shape)));
     copy(arena_.get() + plan_->offsets[id], result.data.data(), shape, false, pool_);

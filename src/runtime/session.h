@@ -1,7 +1,6 @@
 // Runs parts of a graph on inputs of any shape.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -10,19 +9,25 @@
 
 namespace wimm {
 
-// Called after each step with its node and its milliseconds.
-using StepObserver = std::function<void(NodeId, double)>;
-
 class Session {
  public:
   // The graph outlives the session.
   Session(const Graph& graph, Kernels kernels, int threads);
 
   // Computes `outputs` from a value for `source`: NCHW images or [N, C] rows in, the same out.
-  std::vector<FloatTensor> run(NodeId source, std::span<const NodeId> outputs, const FloatView& value,
-                               const StepObserver& observer = {});
+  std::vector<FloatTensor> run(NodeId source, std::span<const NodeId> outputs, const FloatView& value);
 
-  // Shape of a node's value in the last run, channels-last.
+  // The same in slices, in place of what was started before.
+  void start(NodeId source, std::span<const NodeId> outputs, const FloatView& value);
+  // Runs steps, at least one, until all are done (true) or so many milliseconds have passed.
+  bool advance(double milliseconds);
+  // The outputs. Errors: invalid_argument before all steps are done.
+  std::vector<FloatTensor> results() const;
+
+  // The nodes that were computed, in order, and the milliseconds that each took.
+  std::span<const NodeId> steps() const { return plan_->steps; }
+  std::span<const double> times() const { return times_; }
+  // Shape of a node's value, channels-last.
   const Shape& shape(NodeId node) const { return plan_->shapes[node]; }
   size_t weight_bytes() const;
   size_t arena_bytes() const { return arena_floats_ * sizeof(float); }
@@ -38,7 +43,8 @@ class Session {
   const Graph& graph_;
   Kernels kernels_;
   ThreadPool& pool_;
-  std::optional<Plan> plan_;  // of the last run: kernels are prepared for one shape at a time
+  std::optional<Plan> plan_;   // of the last run: kernels are prepared for one shape at a time
+  std::vector<double> times_;  // of the steps that are done
   std::unique_ptr<float[], Free> arena_;
   size_t arena_floats_ = 0;
 };

@@ -1,0 +1,43 @@
+// Work in slices, between which the other tasks of the thread have their turn.
+
+import { abortable } from '../abort.js';
+import { isNode } from '../platform.js';
+
+/** Of one slice: so long does the thread answer nothing else. */
+const milliseconds = 10;
+
+/** Calls `advance` until it is done, which it tells. Rejects with the reason of `signal` once that is aborted. */
+export async function runSlices(
+  advance: (milliseconds: number) => boolean,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  while (!advance(milliseconds)) await abortable(nextTask(), signal);
+}
+
+/** Small steps as slices. `step` tells whether it was the last. */
+export function forMilliseconds(step: () => boolean): (milliseconds: number) => boolean {
+  return (milliseconds) => {
+    const end = performance.now() + milliseconds;
+    while (!step()) if (performance.now() >= end) return false;
+    return true;
+  };
+}
+
+let channel: MessageChannel | undefined;
+const waiting: (() => void)[] = [];
+
+/** Resolves behind the tasks that wait already. A timer would do so 4 ms later. */
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => {
+    if (isNode) {
+      setImmediate(resolve);
+      return;
+    }
+    if (!channel) {
+      channel = new MessageChannel();
+      channel.port1.onmessage = () => waiting.shift()!();
+    }
+    waiting.push(resolve);
+    channel.port2.postMessage(undefined);
+  });
+}
