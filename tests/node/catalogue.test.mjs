@@ -16,7 +16,7 @@ const {
   matchesWildcard,
   resolveModel,
   WimmError,
-} = await importSource('catalogue/index.ts', 'catalogue/imagenet-labels.ts', 'catalogue/match.ts', 'errors.ts');
+} = await importSource(['catalogue/index.ts', 'catalogue/imagenet-labels.ts', 'catalogue/match.ts', 'errors.ts']);
 const golden = JSON.parse(await readFile(new URL('fixtures/catalogue-golden.json', import.meta.url), 'utf8'));
 const everything = listModels({ release: '1.0.31' });
 

@@ -60,10 +60,10 @@ test('files that are not where they should be are an error, and may be put right
 });
 
 test('a module that stopped refuses every call from then on, and says so to its owner', async () => {
-  const { LocalEngine } = await importSource('engine/local.ts', 'errors.ts');
+  const { LocalEngine } = await importSource(['engine/local.ts', 'errors.ts']);
   let crashes = 0;
   const module = {
-    createModel() {
+    loadModel() {
       throw new WebAssembly.RuntimeError('unreachable');
     },
     preprocess: () => ({ value: { data: new Float32Array(3), shape: [3, 1, 1] } }),
@@ -72,11 +72,56 @@ test('a module that stopped refuses every call from then on, and says so to its 
   const pixel = { data: new Uint8Array(3), width: 1, height: 1, channels: 3 };
   assert.deepEqual((await engine.preprocess(pixel, 3)).shape, [1, 3, 1, 1]);
   const { cause } = await rejects(
-    engine.createModel({}, () => true),
+    engine.createModel({}, () => {}),
     'ERR_RUNTIME_CRASHED',
   );
   assert.equal(cause.message, 'unreachable');
   await rejects(engine.preprocess(pixel, 3), 'ERR_RUNTIME_CRASHED');
   await engine.dispose(1);
   assert.equal(crashes, 1);
+});
+
+/** The choice of a build, where starting one is `start(backend)`; a text of JavaScript, which answers as an engine does. */
+const choosing = (start) =>
+  importSource(['engine/load.ts', 'errors.ts'], {
+    'instantiate.js': `
+      import { WimmError } from './errors.ts';
+      export const tried = (globalThis.tried = []);
+      export const startTimeout = 1;
+      const start = ${start};
+      export async function instantiate(backend) {
+        tried.push(backend.variant);
+        return { backend, close: () => {}, selfCheck: async () => start(backend) };
+      }`,
+  });
+
+test('a build that computes wrongly is left, and said', async () => {
+  const { loadEngine, capabilities: able } = await choosing('({ threads }) => threads === 1');
+  const { backend } = await loadEngine(undefined, false);
+  assert.equal(backend.threads, 1);
+  const { relaxedSimd, reasons, variant } = await able();
+  const threaded = relaxedSimd ? ['relaxed-threads', 'simd-threads'] : ['simd-threads'];
+  assert.equal(variant, relaxedSimd ? 'relaxed' : 'simd');
+  assert.deepEqual(globalThis.tried, [...threaded, variant]);
+  for (const each of threaded) assert.ok(reasons.some((text) => text.includes(`${each} computes wrongly`)));
+  await loadEngine(undefined, false);
+  assert.equal(globalThis.tried.length, threaded.length + 1); // not tried again
+  await rejects(loadEngine(2, false), 'ERR_ENV_NO_THREADS', /computes wrongly/);
+});
+
+test('where every build computes wrongly, there is none', async () => {
+  const { loadEngine } = await choosing('() => false');
+  await rejects(loadEngine(undefined, false), 'ERR_RUNTIME_CRASHED', /computes wrongly/);
+});
+
+test('where the workers of threads cannot be had, one thread runs', async () => {
+  const { loadEngine, capabilities: able } = await choosing(`({ threads }) => {
+    if (threads > 1) throw new WimmError('ERR_ENV_NO_THREADS', 'no threads: no workers');
+    return true;
+  }`);
+  const { backend } = await loadEngine(undefined, false);
+  assert.equal(backend.threads, 1);
+  assert.equal(globalThis.tried.length, 2); // no build with threads is tried after the first
+  assert.match((await able()).reasons.join(), /no threads: no workers/);
+  await rejects(loadEngine(4, false), 'ERR_ENV_NO_THREADS', /no workers/);
 });

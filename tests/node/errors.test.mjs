@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import { MessageChannel } from 'node:worker_threads';
 import { importSource } from './import_source.mjs';
 
-const { quote, WimmError } = await importSource('errors.ts');
+const { quote, WimmError } = await importSource(['errors.ts']);
 const details = { missing: ['fc.weight'] };
 const failure = () =>
   new WimmError('ERR_STATE_DICT_MISMATCH', 'no fc.weight', { tensor: 'fc.weight', offset: 8, details });

@@ -1,6 +1,7 @@
 // Models in a worker: the same numbers, a free thread, and what happens when a load or the worker itself is stopped.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { EventEmitter } from 'node:events';
+import { mock, test } from 'node:test';
 
 import { createModel } from 'wimm';
 
@@ -81,4 +82,27 @@ test('where no worker can start, one that was asked for is an error', async () =
   assert.equal(cause.message, 'not allowed');
   threads.Worker = Working;
   clearInterval(waiting);
+});
+
+test('a worker whose script never runs is given up', async () => {
+  const { Worker: Working } = threads;
+  await workers.at(-1).terminate();
+  let asked;
+  const begun = new Promise((resolve) => (asked = resolve));
+  let ended = false;
+  threads.Worker = class extends EventEmitter {
+    postMessage = () => asked();
+    ref() {}
+    unref() {}
+    terminate = () => (ended = true);
+  };
+  mock.timers.enable({ apis: ['setTimeout'] });
+  const model = create();
+  const failure = rejects(model, 'ERR_WORKER_CRASHED', /does not run/);
+  await begun;
+  mock.timers.tick(30_000);
+  await failure;
+  assert.ok(ended);
+  mock.timers.reset();
+  threads.Worker = Working;
 });
