@@ -1,0 +1,69 @@
+// What tests in a browser share: the browser, a site of the package and what a test adds, and tabs that import the package.
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import { after } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { chromium } from 'playwright-core';
+
+import { serve } from '../node/support.mjs';
+
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const flags = `--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+  --disable-component-update --disable-sync`.split(/\s+/);
+
+/** Why tests in Chromium are left out, if they are: an option of `test`. */
+export const skip = !existsSync(executablePath) && `there is no ${executablePath}`;
+
+/** Chromium, for as long as the test file runs; nothing where there is none. */
+export async function launch(...more) {
+  if (skip) return undefined;
+  const browser = await chromium.launch({ executablePath, args: [...flags, ...more] });
+  after(() => browser.close());
+  return browser;
+}
+
+const dist = fileURLToPath(new URL('../../dist', import.meta.url));
+const types = {
+  '': 'text/html',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+  '.png': 'image/png',
+};
+
+/** All that the package needs: it evaluates no strings, and its workers are files. */
+export const strictPolicy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
+
+/**
+ * Serves the package under /wimm/, an empty page as /, and `content`: path → body, or a handler of requests. `isolated`
+ * with the headers that threads need. Gives the address.
+ */
+export async function site(content = {}, { isolated = false, policy = strictPolicy } = {}) {
+  const pages = { '/': '<!doctype html><title>wimm</title>', ...content };
+  return serve(async (request, response) => {
+    const { pathname } = new URL(request.url, 'http://localhost');
+    if (isolated) {
+      response.setHeader('cross-origin-opener-policy', 'same-origin');
+      response.setHeader('cross-origin-embedder-policy', 'require-corp');
+    }
+    response.setHeader('content-security-policy', policy);
+    response.setHeader('content-type', types[extname(pathname)] ?? 'application/octet-stream');
+    const file =
+      pages[pathname] ?? (await readFile(join(dist, pathname.replace(/^\/wimm\//, ''))).catch(() => undefined));
+    if (typeof file === 'function') await file(request, response);
+    else response.writeHead(file === undefined ? 404 : 200).end(file);
+  });
+}
+
+/** A tab of its own storage on a site, whose `window.wimm` is the package. */
+export async function open(browser, address) {
+  const tab = await browser.newPage();
+  tab.setDefaultTimeout(600_000);
+  await tab.goto(address);
+  await tab.evaluate(async () => {
+    window.wimm = await import('/wimm/index.js');
+  });
+  return tab;
+}
