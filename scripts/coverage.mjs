@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { importSource } from '../tests/node/import_source.mjs';
 import { UserError, root, runMain } from './process.mjs';
 
-const { catalogue, listModules, resolveModel } = await importSource('catalogue/table.ts', 'catalogue/index.ts');
+const { catalogue, listModules, resolveModel } = await importSource(['catalogue/table.ts', 'catalogue/index.ts']);
 
 // By architecture, the input channels of its goldens.
 function readGoldens() {

@@ -34,11 +34,19 @@ struct Parameter {
   std::vector<float> constant{};            // the data of Init::constant
 };
 
+// Channels of a value, from `begin` on.
+struct Part {
+  NodeId whole;
+  int64_t begin;
+  bool operator==(const Part&) const = default;
+};
+
 struct Node {
   Op op;
   std::vector<NodeId> inputs;
-  std::string name;      // timm's module path
-  int64_t channels = 0;  // of its value: the last dimension
+  std::string name;            // timm's module path
+  int64_t channels = 0;        // of its value: the last dimension
+  std::optional<Part> part{};  // set by a pass: where in memory its value lies, unless in memory of its own
 };
 
 struct Graph {
@@ -47,6 +55,11 @@ struct Graph {
 
   NodeId add(Op op, std::vector<NodeId> inputs, std::string name, int64_t channels);
   ParameterId add(Parameter parameter);
+
+  // Where the value of a node lies.
+  Part place(NodeId id) const { return nodes[id].part.value_or(Part{id, 0}); }
+  // Floats from one of its pixels (tokens, rows) to the next.
+  int64_t pixel_stride(NodeId id) const { return nodes[place(id).whole].channels; }
 };
 
 // One level of timm's feature_info.

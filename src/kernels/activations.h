@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "graph/ops.h"
+#include "kernels/kernel.h"
 #include "kernels/simd.h"
 
 namespace wimm {
@@ -49,5 +49,14 @@ void with_activation(Activation activation, Use&& use) {
 
 // y[i] = activation(x[i]); x and y may be the same.
 void apply_activation(Activation activation, const float* x, float* y, int64_t count);
+
+// Rows that begin so many floats apart.
+template <class T>
+struct Rows {
+  T* data;
+  int64_t stride;
+};
+// The same for each row of a value of this shape.
+void apply_activation(Activation activation, Rows<const float> x, Rows<float> y, const Shape& shape, ThreadPool& pool);
 
 }  // namespace wimm

@@ -20,8 +20,9 @@ std::vector<float> channels_last(const std::vector<float>& weight, int64_t out, 
 
 class ConvKernel final : public Kernel {
  public:
-  ConvKernel(const Conv2d& op, int64_t in_channels, std::string_view layer, ParameterReader& reader)
-      : layer_(layer), activation_(op.activation) {
+  ConvKernel(const Conv2d& op, int64_t in_channels, const Strides& strides, std::string_view layer,
+             ParameterReader& reader)
+      : layer_(layer), activation_(op.activation), out_stride_(strides.output) {
     auto [weight, bias] = read_folded(op, layer, reader);
     weight_bytes_ = (weight.size() + bias.size()) * sizeof(float);
     const int64_t group_in = in_channels / op.groups, group_out = op.out_channels / op.groups;
@@ -36,7 +37,7 @@ class ConvKernel final : public Kernel {
     check(xnn_create_convolution2d_nhwc_f32(
               u32(p.top), u32(p.right), u32(p.bottom), u32(p.left), u32(op.kernel[0]), u32(op.kernel[1]),
               u32(op.stride[0]), u32(op.stride[1]), u32(op.dilation[0]), u32(op.dilation[1]), u32(op.groups), group_in,
-              group_out, in_channels, op.out_channels, weight.data(), bias.data(), low, high,
+              group_out, strides.inputs[0], out_stride_, weight.data(), bias.data(), low, high,
               p.same ? XNN_FLAG_TENSORFLOW_SAME_PADDING : 0, nullptr, nullptr, &created),
           layer_);
     operator_.reset(created);
@@ -48,7 +49,7 @@ class ConvKernel final : public Kernel {
     check(xnn_reshape_convolution2d_nhwc_f32(operator_.get(), in[0], in[1], in[2], &bytes, &alignment, &height, &width,
                                              pool.handle()),
           layer_);
-    count_ = element_count(output);
+    output_ = output;
     return bytes;
   }
 
@@ -56,9 +57,7 @@ class ConvKernel final : public Kernel {
     check(xnn_setup_convolution2d_nhwc_f32(operator_.get(), workspace, inputs[0], output), layer_);
     check(xnn_run_operator(operator_.get(), pool.handle()), layer_);
     if (!is_clamp(activation_))
-      pool.parallel_for(count_, 16'384, [&](int64_t begin, int64_t end) {
-        apply_activation(activation_, output + begin, output + begin, end - begin);
-      });
+      apply_activation(activation_, {output, out_stride_}, {output, out_stride_}, output_, pool);
   }
 
   size_t weight_bytes() const override { return weight_bytes_; }
@@ -67,17 +66,18 @@ class ConvKernel final : public Kernel {
   std::string layer_;
   Activation activation_;
   XnnOperator operator_;
-  int64_t count_ = 0;
+  int64_t out_stride_;
+  Shape output_;
   size_t weight_bytes_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer,
+std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, const Strides& strides, std::string_view layer,
                                     ParameterReader& reader) {
-  if (op.winograd) return make_winograd(op, channels, layer, reader);
-  if (suits_depthwise(op, channels)) return make_depthwise(op, layer, reader);
-  return std::make_unique<ConvKernel>(op, channels, layer, reader);
+  if (op.winograd) return make_winograd(op, channels, strides, layer, reader);
+  if (suits_depthwise(op, channels)) return make_depthwise(op, strides, layer, reader);
+  return std::make_unique<ConvKernel>(op, channels, strides, layer, reader);
 }
 
 }  // namespace wimm

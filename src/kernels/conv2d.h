@@ -8,11 +8,12 @@
 namespace wimm {
 
 // By Winograd's algorithm: for 3×3 kernels of stride 1, channels in multiples of four.
-std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, std::string_view layer,
-                                      ParameterReader& reader);
+std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, const Strides& strides,
+                                      std::string_view layer, ParameterReader& reader);
 
 // Depthwise, for kernels larger than XNNPACK has a good way for.
 bool suits_depthwise(const Conv2d& op, int64_t channels);
-std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, std::string_view layer, ParameterReader& reader);
+std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, const Strides& strides, std::string_view layer,
+                                       ParameterReader& reader);
 
 }  // namespace wimm

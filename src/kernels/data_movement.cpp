@@ -14,54 +14,26 @@ void copy(const float* from, int64_t count, float* to) {
 // Pixels, tokens or rows: all that stands before the last dimension.
 int64_t rows_of(const Shape& shape) { return element_count(shape) / shape.back(); }
 
-class ConcatKernel final : public Kernel {
+class ChannelCopyKernel final : public Kernel {
  public:
-  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
-    channels_.clear();
-    for (const Shape& shape : inputs) channels_.push_back(shape.back());
+  ChannelCopyKernel(std::vector<ChannelCopy> copies, Strides strides)
+      : copies_(std::move(copies)), strides_(std::move(strides)) {}
+  size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool&) override {
     rows_ = rows_of(output);
     return 0;
   }
   void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
     pool.parallel_for(rows_, 256, [&](int64_t begin, int64_t end) {
-      float* out = output + begin * total();
       for (int64_t row = begin; row < end; ++row)
-        for (size_t i = 0; i < inputs.size(); ++i) {
-          copy(inputs[i] + row * channels_[i], channels_[i], out);
-          out += channels_[i];
-        }
+        for (const auto& [input, from, size, to] : copies_)
+          copy(inputs[input] + row * strides_.inputs[input] + from, size, output + row * strides_.output + to);
     });
   }
 
  private:
-  int64_t total() const {
-    int64_t sum = 0;
-    for (int64_t c : channels_) sum += c;
-    return sum;
-  }
-
-  std::vector<int64_t> channels_;
+  std::vector<ChannelCopy> copies_;
+  Strides strides_;
   int64_t rows_ = 0;
-};
-
-class SliceKernel final : public Kernel {
- public:
-  explicit SliceKernel(const Slice& op) : op_(op) {}
-  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
-    channels_ = inputs[0].back();
-    rows_ = rows_of(output);
-    return 0;
-  }
-  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
-    pool.parallel_for(rows_, 256, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row)
-        copy(inputs[0] + row * channels_ + op_.begin, op_.size, output + row * op_.size);
-    });
-  }
-
- private:
-  Slice op_;
-  int64_t channels_ = 0, rows_ = 0;
 };
 
 class UpsampleKernel final : public Kernel {
@@ -202,8 +174,9 @@ class ChannelConvKernel final : public Kernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_kernel(const Concat&) { return std::make_unique<ConcatKernel>(); }
-std::unique_ptr<Kernel> make_kernel(const Slice& op) { return std::make_unique<SliceKernel>(op); }
+std::unique_ptr<Kernel> make_channel_copies(std::vector<ChannelCopy> copies, const Strides& strides) {
+  return std::make_unique<ChannelCopyKernel>(std::move(copies), strides);
+}
 std::unique_ptr<Kernel> make_kernel(const Upsample& op) { return std::make_unique<UpsampleKernel>(op.factor); }
 std::unique_ptr<Kernel> make_kernel(const SpaceToDepth& op) { return std::make_unique<SpaceToDepthKernel>(op.factor); }
 std::unique_ptr<Kernel> make_kernel(const Pad& op) { return std::make_unique<PadKernel>(op); }

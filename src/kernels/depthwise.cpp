@@ -18,8 +18,13 @@ int64_t block_count(int64_t channels) { return (channels + block - 1) / block; }
 
 class DepthwiseKernel final : public Kernel {
  public:
-  DepthwiseKernel(const Conv2d& op, const FoldedWeights& weights)
-      : op_(op), channels_(op.out_channels), window_(op.kernel[0] * op.kernel[1]), bias_(weights.bias) {
+  DepthwiseKernel(const Conv2d& op, const Strides& strides, const FoldedWeights& weights)
+      : op_(op),
+        channels_(op.out_channels),
+        window_(op.kernel[0] * op.kernel[1]),
+        in_stride_(strides.inputs[0]),
+        out_stride_(strides.output),
+        bias_(weights.bias) {
     bias_.resize(static_cast<size_t>(block_count(channels_) * block));
     weight_.resize(static_cast<size_t>(block_count(channels_) * window_ * block));
     for (int64_t c = 0; c < channels_; ++c)
@@ -38,7 +43,7 @@ class DepthwiseKernel final : public Kernel {
 
   void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) override {
     float* padded = reinterpret_cast<float*>(workspace);
-    const int64_t image = in_[1] * in_[2] * channels_, row = out_[2] * channels_;
+    const int64_t image = in_[1] * in_[2] * in_stride_, row = out_[2] * out_stride_;
     for (int64_t n = 0; n < in_[0]; ++n) {
       pool.parallel_for(padded_height_, 8, [&](int64_t begin, int64_t end) {
         for (int64_t y = begin; y < end; ++y) pad_row(inputs[0] + n * image, y, padded + y * padded_row_);
@@ -47,7 +52,8 @@ class DepthwiseKernel final : public Kernel {
         for (int64_t y = begin; y < end; ++y) {
           float* out = output + (n * out_[1] + y) * row;
           convolve_row(padded + y * op_.stride[0] * padded_row_, out);
-          apply_activation(op_.activation, out, out, row);
+          for (int64_t x = 0; x < out_[2]; ++x)
+            apply_activation(op_.activation, out + x * out_stride_, out + x * out_stride_, channels_);
         }
       });
     }
@@ -63,7 +69,8 @@ class DepthwiseKernel final : public Kernel {
       return;
     }
     std::fill_n(padded, left, 0.0f);
-    std::copy_n(image + source * size, size, padded + left);
+    const float* row = image + source * in_[2] * in_stride_;
+    for (int64_t x = 0; x < in_[2]; ++x) std::copy_n(row + x * in_stride_, channels_, padded + left + x * channels_);
     std::fill(padded + left + size, padded + padded_row_, 0.0f);
   }
 
@@ -73,8 +80,8 @@ class DepthwiseKernel final : public Kernel {
       const int64_t c = b * block;
       int64_t x = 0;
       for (; x + tile_columns <= out_[2]; x += tile_columns)
-        convolve_tile<tile_columns>(rows + x * step + c, b, out + x * channels_ + c);
-      for (; x < out_[2]; ++x) convolve_tile<1>(rows + x * step + c, b, out + x * channels_ + c);
+        convolve_tile<tile_columns>(rows + x * step + c, b, out + x * out_stride_ + c);
+      for (; x < out_[2]; ++x) convolve_tile<1>(rows + x * step + c, b, out + x * out_stride_ + c);
     }
   }
 
@@ -97,7 +104,7 @@ class DepthwiseKernel final : public Kernel {
       }
     }
     const int64_t width = std::min(block, channels_ - b * block);
-    for (int i = 0; i < columns; ++i) store_block(out + i * channels_, low[i], high[i], width);
+    for (int i = 0; i < columns; ++i) store_block(out + i * out_stride_, low[i], high[i], width);
   }
 
   static void store_block(float* out, f32x4 low, f32x4 high, int64_t width) {
@@ -110,7 +117,7 @@ class DepthwiseKernel final : public Kernel {
   }
 
   Conv2d op_;
-  int64_t channels_, window_;
+  int64_t channels_, window_, in_stride_, out_stride_;
   std::vector<float> weight_, bias_;  // [blocks, window, 8] and [blocks, 8]
   Shape in_, out_;
   Padding padding_;
@@ -123,8 +130,9 @@ bool suits_depthwise(const Conv2d& op, int64_t channels) {
   return op.groups == channels && op.out_channels == channels && op.kernel[0] * op.kernel[1] > xnnpack_largest_window;
 }
 
-std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, std::string_view layer, ParameterReader& reader) {
-  return std::make_unique<DepthwiseKernel>(op, read_folded(op, layer, reader));
+std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, const Strides& strides, std::string_view layer,
+                                       ParameterReader& reader) {
+  return std::make_unique<DepthwiseKernel>(op, strides, read_folded(op, layer, reader));
 }
 
 }  // namespace wimm

@@ -1,4 +1,5 @@
 // Activations, channel-wise scale and shift, sums and products.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/activations.h"
@@ -13,25 +14,29 @@ constexpr int64_t grain_floats = 16'384;
 
 class ActivateKernel final : public Kernel {
  public:
-  explicit ActivateKernel(Activation activation) : activation_(activation) {}
+  ActivateKernel(Activation activation, const Strides& strides)
+      : activation_(activation), in_stride_(strides.inputs[0]), out_stride_(strides.output) {}
   size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool&) override {
-    count_ = element_count(output);
+    output_ = output;
     return 0;
   }
   void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
-    pool.parallel_for(count_, grain_floats, [&](int64_t begin, int64_t end) {
-      apply_activation(activation_, inputs[0] + begin, output + begin, end - begin);
-    });
+    apply_activation(activation_, {inputs[0], in_stride_}, {output, out_stride_}, output_, pool);
   }
 
  private:
   Activation activation_;
-  int64_t count_ = 0;
+  int64_t in_stride_, out_stride_;
+  Shape output_;
 };
 
 class AffineKernel final : public Kernel {
  public:
-  AffineKernel(ScaleShift affine, Activation activation) : affine_(std::move(affine)), activation_(activation) {
+  AffineKernel(ScaleShift affine, Activation activation, const Strides& strides)
+      : affine_(std::move(affine)),
+        activation_(activation),
+        in_stride_(strides.inputs[0]),
+        out_stride_(strides.output) {
     affine_.scale.resize(affine_.scale.size() + overread_floats);
     affine_.shift.resize(affine_.shift.size() + overread_floats);
   }
@@ -44,7 +49,7 @@ class AffineKernel final : public Kernel {
     with_activation(activation_, [&](auto activation) {
       pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / channels_), [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row)
-          map4(inputs[0] + row * channels_, output + row * channels_, 0, channels_,
+          map4(inputs[0] + row * in_stride_, output + row * out_stride_, 0, channels_,
                [&](f32x4 x, int64_t c) { return activation(x * load(&affine_.scale[c]) + load(&affine_.shift[c])); });
       });
     });
@@ -54,21 +59,24 @@ class AffineKernel final : public Kernel {
  private:
   ScaleShift affine_;
   Activation activation_;
+  int64_t in_stride_, out_stride_;
   int64_t channels_ = 0, rows_ = 0;
 };
 
 // The second operand has the first's shape, or one value per image and channel.
 class BinaryKernel final : public Kernel {
  public:
-  explicit BinaryKernel(const Binary& op) : op_(op) {}
+  BinaryKernel(const Binary& op, Strides strides) : op_(op), strides_(std::move(strides)) {}
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
     const int64_t count = element_count(output), second = element_count(inputs[1]);
-    repeated_ = second != count;
-    row_ = repeated_ ? output.back() : count;
+    const bool repeated = second != count;
+    row_ = output.back();
     rows_ = row_ ? count / row_ : 0;
-    rows_per_image_ = repeated_ ? rows_ / output[0] : 1;
-    if (repeated_ && second != output[0] * row_)
+    rows_per_second_ = repeated ? rows_ / output[0] : 1;
+    contiguous_ = !repeated && std::ranges::all_of(strides_.inputs, [&](int64_t stride) { return stride == row_; }) &&
+                  strides_.output == row_;
+    if (repeated && second != output[0] * row_)
       throw Error(ErrorCode::input_shape, "cannot combine " + to_string(inputs[0]) + " with " + to_string(inputs[1]));
     return 0;
   }
@@ -85,22 +93,24 @@ class BinaryKernel final : public Kernel {
  private:
   template <class Function>
   void combine(const float* a, const float* b, float* y, ThreadPool& pool, Function function) const {
-    if (!repeated_)
-      return pool.parallel_for(row_, grain_floats, [&](int64_t begin, int64_t end) {
+    if (contiguous_)
+      return pool.parallel_for(rows_ * row_, grain_floats, [&](int64_t begin, int64_t end) {
         map4(a, y, begin, end, [&](f32x4 x, int64_t i) { return function(x, load(b + i)); });
       });
     pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / row_), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        const float* factors = b + row / rows_per_image_ * row_;
-        map4(a + row * row_, y + row * row_, 0, row_,
-             [&](f32x4 x, int64_t c) { return function(x, load(factors + c)); });
+        const float* second = b + row / rows_per_second_ * strides_.inputs[1];
+        map4(a + row * strides_.inputs[0], y + row * strides_.output, 0, row_,
+             [&](f32x4 x, int64_t c) { return function(x, load(second + c)); });
       }
     });
   }
 
   Binary op_;
-  bool repeated_ = false;
-  int64_t row_ = 0, rows_ = 0, rows_per_image_ = 1;
+  Strides strides_;
+  bool contiguous_ = true;
+  int64_t row_ = 0, rows_ = 0;
+  int64_t rows_per_second_ = 1;  // that a row of the second operand is for
 };
 
 template <class Layer>
@@ -134,6 +144,22 @@ void fold(FoldedWeights& weights, std::span<const Affine> steps, std::string_vie
 void apply_activation(Activation activation, const float* x, float* y, int64_t count) {
   with_activation(activation,
                   [&](auto function) { map4(x, y, 0, count, [&](f32x4 v, int64_t) { return function(v); }); });
+}
+
+void apply_activation(Activation activation, Rows<const float> x, Rows<float> y, const Shape& shape, ThreadPool& pool) {
+  const int64_t count = element_count(shape);
+  const bool contiguous = x.stride == shape.back() && y.stride == shape.back();
+  if (contiguous)
+    return pool.parallel_for(count, grain_floats, [&](int64_t begin, int64_t end) {
+      apply_activation(activation, x.data + begin, y.data + begin, end - begin);
+    });
+  const int64_t width = shape.back();
+  with_activation(activation, [&](auto function) {
+    pool.parallel_for(count / width, std::max<int64_t>(1, grain_floats / width), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row)
+        map4(x.data + row * x.stride, y.data + row * y.stride, 0, width, [&](f32x4 v, int64_t) { return function(v); });
+    });
+  });
 }
 
 ScaleShift read_affine(const Affine& op, int64_t channels, std::string_view layer, ParameterReader& reader) {
@@ -173,11 +199,15 @@ FoldedWeights read_folded(const Linear& op, std::string_view layer, ParameterRea
   return weights;
 }
 
-std::unique_ptr<Kernel> make_kernel(const Activate& op) { return std::make_unique<ActivateKernel>(op.activation); }
-std::unique_ptr<Kernel> make_kernel(const Binary& op) { return std::make_unique<BinaryKernel>(op); }
-std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, std::string_view layer,
+std::unique_ptr<Kernel> make_kernel(const Activate& op, const Strides& strides) {
+  return std::make_unique<ActivateKernel>(op.activation, strides);
+}
+std::unique_ptr<Kernel> make_kernel(const Binary& op, const Strides& strides) {
+  return std::make_unique<BinaryKernel>(op, strides);
+}
+std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, const Strides& strides, std::string_view layer,
                                     ParameterReader& reader) {
-  return std::make_unique<AffineKernel>(read_affine(op, channels, layer, reader), op.activation);
+  return std::make_unique<AffineKernel>(read_affine(op, channels, layer, reader), op.activation, strides);
 }
 
 }  // namespace wimm

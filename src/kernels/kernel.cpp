@@ -18,16 +18,55 @@ bool is_view(const Op& op, const Shape& input) {
   return std::holds_alternative<Flatten>(op) && input.size() == 4 && input[1] * input[2] == 1;
 }
 
+bool reads_parts(const Op& op) {
+  return writes_parts(op) || std::holds_alternative<GlobalPool>(op) || std::holds_alternative<MixSplits>(op);
+}
+
+bool writes_parts(const Op& op) {
+  return std::holds_alternative<Affine>(op) || std::holds_alternative<Conv2d>(op) ||
+         std::holds_alternative<Activate>(op) || std::holds_alternative<Binary>(op) ||
+         std::holds_alternative<MaxPool>(op) || std::holds_alternative<AvgPool>(op) ||
+         std::holds_alternative<Concat>(op) || std::holds_alternative<Slice>(op);
+}
+
+namespace {
+
+Strides strides_of(const Graph& graph, NodeId id) {
+  Strides strides{{}, graph.pixel_stride(id)};
+  for (NodeId input : graph.nodes[id].inputs) strides.inputs.push_back(graph.pixel_stride(input));
+  return strides;
+}
+
+// The copies that give a concatenation or a slice its value, but for those whose source lies there already.
+std::unique_ptr<Kernel> make_channel_copies(const Graph& graph, NodeId id) {
+  const Node& node = graph.nodes[id];
+  const auto* slice = std::get_if<Slice>(&node.op);
+  const Part target = graph.place(id);
+  std::vector<ChannelCopy> copies;
+  int64_t to = 0;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const Part source = graph.place(node.inputs[i]);
+    const int64_t from = slice ? slice->begin : 0, size = slice ? slice->size : graph.nodes[node.inputs[i]].channels;
+    if (Part{source.whole, source.begin + from} != Part{target.whole, target.begin + to})
+      copies.push_back({i, from, size, to});
+    to += size;
+  }
+  return copies.empty() ? nullptr : make_channel_copies(std::move(copies), strides_of(graph, id));
+}
+
+}  // namespace
+
 std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterReader& reader) {
   const Node& node = graph.nodes[id];
+  const Strides strides = strides_of(graph, id);
   const int64_t channels = node.inputs.empty() ? node.channels : graph.nodes[node.inputs[0]].channels;
   using Made = std::unique_ptr<Kernel>;
   return std::visit(Overloaded{
                         [](const Input&) -> Made { return nullptr; },
                         [](const ToTokens&) -> Made { return nullptr; },
                         [](const ToImage&) -> Made { return nullptr; },
-                        [&](const Affine& op) { return make_kernel(op, channels, node.name, reader); },
-                        [&](const Conv2d& op) { return make_kernel(op, channels, node.name, reader); },
+                        [&](const Affine& op) { return make_kernel(op, channels, strides, node.name, reader); },
+                        [&](const Conv2d& op) { return make_kernel(op, channels, strides, node.name, reader); },
                         [&](const Linear& op) { return make_kernel(op, channels, node.name, reader); },
                         [&](const GroupNorm& op) { return make_kernel(op, channels, reader); },
                         [&](const LayerNorm& op) { return make_kernel(op, channels, reader); },
@@ -38,6 +77,14 @@ std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterRead
                         [&](const LearnedTokens& op) { return make_kernel(op, reader); },
                         [&](const AddPositions& op) { return make_kernel(op, reader); },
                         [&](const DifferentialMix& op) { return make_kernel(op, reader); },
+                        [&](const Activate& op) { return make_kernel(op, strides); },
+                        [&](const Binary& op) { return make_kernel(op, strides); },
+                        [&](const MaxPool& op) { return make_kernel(op, strides); },
+                        [&](const AvgPool& op) { return make_kernel(op, strides); },
+                        [&](const GlobalPool& op) { return make_kernel(op, strides); },
+                        [&](const MixSplits& op) { return make_kernel(op, strides); },
+                        [&](const Concat&) { return make_channel_copies(graph, id); },
+                        [&](const Slice&) { return make_channel_copies(graph, id); },
                         [](const auto& op) { return make_kernel(op); },
                     },
                     node.op);

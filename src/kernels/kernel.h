@@ -19,6 +19,12 @@ class ParameterReader {
   virtual std::vector<float> read(ParameterId id) = 0;
 };
 
+// Floats from one pixel (token, row) of a value to the next: its channels, or more where it is part of another value.
+struct Strides {
+  std::vector<int64_t> inputs;
+  int64_t output;
+};
+
 // Floats past the end of every block that a kernel may read, never use.
 inline constexpr size_t overread_floats = 16;
 
@@ -27,7 +33,8 @@ class Kernel {
   virtual ~Kernel() = default;
   // Prepares for these shapes. Returns the bytes of workspace that `run` needs.
   virtual size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) = 0;
-  // Values are contiguous, channels-last, each followed by `overread_floats` readable floats.
+  // Values are channels-last, contiguous but for the strides that the kernel was made for, each followed by
+  // `overread_floats` readable floats.
   virtual void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) = 0;
   // Bytes of packed weights.
   virtual size_t weight_bytes() const { return 0; }
@@ -38,29 +45,38 @@ bool runs_in_place(const Op& op);
 // Whether the value of `op` is its first input under another shape: no kernel runs.
 bool is_view(const Op& op, const Shape& input);
 
-// A kernel for a node, or null for views and inputs. Errors: those of `reader`, weights_nonfinite, out_of_memory.
+// Whether the kernel of `op` can read, or write, a value that is part of another.
+bool reads_parts(const Op& op);
+bool writes_parts(const Op& op);
+
+// A kernel for a node, or null for views, inputs, and values that others have put in place. Errors: those of `reader`,
+// weights_nonfinite, out_of_memory.
 std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterReader& reader);
 
 // One for each operation; `channels` are those of the first input.
-std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, std::string_view layer,
+std::unique_ptr<Kernel> make_kernel(const Affine& op, int64_t channels, const Strides& strides, std::string_view layer,
                                     ParameterReader& reader);
-std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, std::string_view layer,
+std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, const Strides& strides, std::string_view layer,
                                     ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, std::string_view layer,
                                     ParameterReader& reader);
-std::unique_ptr<Kernel> make_kernel(const Activate& op);
+std::unique_ptr<Kernel> make_kernel(const Activate& op, const Strides& strides);
 std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const LayerNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const RmsNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const EvoNormS0& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const FilterResponseNorm& op, int64_t channels, ParameterReader& reader);
-std::unique_ptr<Kernel> make_kernel(const Binary& op);
-std::unique_ptr<Kernel> make_kernel(const MaxPool& op);
-std::unique_ptr<Kernel> make_kernel(const AvgPool& op);
+std::unique_ptr<Kernel> make_kernel(const Binary& op, const Strides& strides);
+std::unique_ptr<Kernel> make_kernel(const MaxPool& op, const Strides& strides);
+std::unique_ptr<Kernel> make_kernel(const AvgPool& op, const Strides& strides);
 std::unique_ptr<Kernel> make_kernel(const AdaptiveAvgPool& op);
-std::unique_ptr<Kernel> make_kernel(const GlobalPool& op);
-std::unique_ptr<Kernel> make_kernel(const Concat& op);
-std::unique_ptr<Kernel> make_kernel(const Slice& op);
+std::unique_ptr<Kernel> make_kernel(const GlobalPool& op, const Strides& strides);
+// For Concat and Slice: channels [from, from + size) of an input become those from `to` on.
+struct ChannelCopy {
+  size_t input;
+  int64_t from, size, to;
+};
+std::unique_ptr<Kernel> make_channel_copies(std::vector<ChannelCopy> copies, const Strides& strides);
 std::unique_ptr<Kernel> make_kernel(const Upsample& op);
 std::unique_ptr<Kernel> make_kernel(const SpaceToDepth& op);
 std::unique_ptr<Kernel> make_kernel(const Pad& op);
@@ -74,7 +90,7 @@ std::unique_ptr<Kernel> make_kernel(const Attention& op);
 std::unique_ptr<Kernel> make_kernel(const DifferentialMix& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const AttentionPool& op);
 std::unique_ptr<Kernel> make_kernel(const MixExperts& op);
-std::unique_ptr<Kernel> make_kernel(const MixSplits& op);
+std::unique_ptr<Kernel> make_kernel(const MixSplits& op, const Strides& strides);
 std::unique_ptr<Kernel> make_kernel(const Flatten& op);
 
 }  // namespace wimm

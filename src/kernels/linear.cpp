@@ -23,8 +23,9 @@ class LinearKernel final : public Kernel {
   }
 
   size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool& pool) override {
-    count_ = element_count(output);
-    check(xnn_reshape_fully_connected_nc_f32(operator_.get(), count_ / output.back(), pool.handle()), "a linear layer");
+    output_ = output;
+    check(xnn_reshape_fully_connected_nc_f32(operator_.get(), element_count(output) / output.back(), pool.handle()),
+          "a linear layer");
     return 0;
   }
 
@@ -32,9 +33,7 @@ class LinearKernel final : public Kernel {
     check(xnn_setup_fully_connected_nc_f32(operator_.get(), inputs[0], output), "a linear layer");
     check(xnn_run_operator(operator_.get(), pool.handle()), "a linear layer");
     if (!is_clamp(activation_))
-      pool.parallel_for(count_, 16'384, [&](int64_t begin, int64_t end) {
-        apply_activation(activation_, output + begin, output + begin, end - begin);
-      });
+      apply_activation(activation_, {output, output_.back()}, {output, output_.back()}, output_, pool);
   }
 
   size_t weight_bytes() const override { return weight_bytes_; }
@@ -42,7 +41,7 @@ class LinearKernel final : public Kernel {
  private:
   Activation activation_;
   XnnOperator operator_;
-  int64_t count_ = 0;
+  Shape output_;
   size_t weight_bytes_ = 0;
 };
 

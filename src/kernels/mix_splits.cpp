@@ -10,7 +10,8 @@ namespace {
 
 class MixSplitsKernel final : public Kernel {
  public:
-  explicit MixSplitsKernel(const MixSplits& op) : op_(op) {}
+  MixSplitsKernel(const MixSplits& op, const Strides& strides)
+      : op_(op), stride_(strides.inputs[0]), logit_stride_(strides.inputs[1]) {}
 
   size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool&) override {
     images_ = output[0];
@@ -22,10 +23,10 @@ class MixSplitsKernel final : public Kernel {
   void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) override {
     auto* gates = reinterpret_cast<float*>(workspace);
     const int64_t splits = op_.radix * channels_, rows_an_image = rows_ / images_;
-    for (int64_t n = 0; n < images_; ++n) softmax(inputs[1] + n * splits, gates + n * splits);
+    for (int64_t n = 0; n < images_; ++n) softmax(inputs[1] + n * logit_stride_, gates + n * splits);
     pool.parallel_for(rows_, std::max<int64_t>(1, 16'384 / splits), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        const float* x = inputs[0] + row * splits;
+        const float* x = inputs[0] + row * stride_;
         const float* gate = gates + row / rows_an_image * splits;
         map4(x, output + row * channels_, 0, channels_, [&](f32x4 total, int64_t c) {
           total *= load(gate + c);
@@ -50,11 +51,14 @@ class MixSplitsKernel final : public Kernel {
   }
 
   MixSplits op_;
+  int64_t stride_, logit_stride_;  // of pixels, and of images
   int64_t images_ = 0, channels_ = 0, rows_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_kernel(const MixSplits& op) { return std::make_unique<MixSplitsKernel>(op); }
+std::unique_ptr<Kernel> make_kernel(const MixSplits& op, const Strides& strides) {
+  return std::make_unique<MixSplitsKernel>(op, strides);
+}
 
 }  // namespace wimm

@@ -36,7 +36,8 @@ class WindowPoolKernel final : public Kernel {
  public:
   static constexpr bool is_max = std::is_same_v<Pool, MaxPool>;
 
-  explicit WindowPoolKernel(const Pool& op) : op_(op) {}
+  WindowPoolKernel(const Pool& op, const Strides& strides)
+      : op_(op), in_stride_(strides.inputs[0]), out_stride_(strides.output) {}
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
     const Shape& in = inputs[0];
@@ -51,9 +52,9 @@ class WindowPoolKernel final : public Kernel {
   void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
     pool.parallel_for(batch_ * rows_.out, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const float* image = inputs[0] + i / rows_.out * rows_.size * columns_.size * channels_;
+        const float* image = inputs[0] + i / rows_.out * rows_.size * columns_.size * in_stride_;
         for (int64_t column = 0; column < columns_.out; ++column)
-          window(image, i % rows_.out, column, output + (i * columns_.out + column) * channels_);
+          window(image, i % rows_.out, column, output + (i * columns_.out + column) * out_stride_);
       }
     });
   }
@@ -68,7 +69,7 @@ class WindowPoolKernel final : public Kernel {
       f32x4 result = splat(empty);
       for (int64_t y = rows.begin; y < rows.end; ++y)
         for (int64_t x = columns.begin; x < columns.end; ++x) {
-          const f32x4 value = load(image + (y * columns_.size + x) * channels_ + c);
+          const f32x4 value = load(image + (y * columns_.size + x) * in_stride_ + c);
           result = is_max ? max(result, value) : result + value;
         }
       store(out + c, is_max ? result : result * factor);
@@ -77,7 +78,7 @@ class WindowPoolKernel final : public Kernel {
       float result = empty;
       for (int64_t y = rows.begin; y < rows.end; ++y)
         for (int64_t x = columns.begin; x < columns.end; ++x) {
-          const float value = image[(y * columns_.size + x) * channels_ + c];
+          const float value = image[(y * columns_.size + x) * in_stride_ + c];
           result = is_max ? std::max(result, value) : result + value;
         }
       out[c] = is_max ? result : result * factor[0];
@@ -97,6 +98,7 @@ class WindowPoolKernel final : public Kernel {
   }
 
   Pool op_;
+  int64_t in_stride_, out_stride_;  // of pixels
   Axis rows_, columns_;
   int64_t batch_ = 0, channels_ = 0;
 };
@@ -141,7 +143,7 @@ class AdaptiveAvgPoolKernel final : public Kernel {
 
 class GlobalPoolKernel final : public Kernel {
  public:
-  explicit GlobalPoolKernel(PoolKind kind) : kind_(kind) {}
+  GlobalPoolKernel(PoolKind kind, int64_t stride) : kind_(kind), stride_(stride) {}
 
   size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
     const Shape& in = inputs[0];
@@ -157,7 +159,7 @@ class GlobalPoolKernel final : public Kernel {
     pool.parallel_for(batch_ * blocks, std::max<int64_t>(1, blocks / 4), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t image = i / blocks, c = i % blocks * block;
-        pool_block(inputs[0] + image * pixels_ * channels_ + c, std::min(block, channels_ - c), output, image, c);
+        pool_block(inputs[0] + image * pixels_ * stride_ + c, std::min(block, channels_ - c), output, image, c);
       }
     });
   }
@@ -188,7 +190,7 @@ class GlobalPoolKernel final : public Kernel {
   }
 
   inline void accumulate(const float* x, int64_t width, float* total, float* highest) const {
-    for (int64_t p = 0; p < pixels_; ++p, x += channels_)
+    for (int64_t p = 0; p < pixels_; ++p, x += stride_)
       for (int64_t k = 0; k < width; ++k) {
         total[k] += x[k];
         highest[k] = highest[k] > x[k] ? highest[k] : x[k];
@@ -196,14 +198,21 @@ class GlobalPoolKernel final : public Kernel {
   }
 
   PoolKind kind_;
+  int64_t stride_;  // of pixels
   int64_t batch_ = 0, pixels_ = 0, channels_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_kernel(const MaxPool& op) { return std::make_unique<WindowPoolKernel<MaxPool>>(op); }
-std::unique_ptr<Kernel> make_kernel(const AvgPool& op) { return std::make_unique<WindowPoolKernel<AvgPool>>(op); }
+std::unique_ptr<Kernel> make_kernel(const MaxPool& op, const Strides& strides) {
+  return std::make_unique<WindowPoolKernel<MaxPool>>(op, strides);
+}
+std::unique_ptr<Kernel> make_kernel(const AvgPool& op, const Strides& strides) {
+  return std::make_unique<WindowPoolKernel<AvgPool>>(op, strides);
+}
 std::unique_ptr<Kernel> make_kernel(const AdaptiveAvgPool&) { return std::make_unique<AdaptiveAvgPoolKernel>(); }
-std::unique_ptr<Kernel> make_kernel(const GlobalPool& op) { return std::make_unique<GlobalPoolKernel>(op.kind); }
+std::unique_ptr<Kernel> make_kernel(const GlobalPool& op, const Strides& strides) {
+  return std::make_unique<GlobalPoolKernel>(op.kind, strides.inputs[0]);
+}
 
 }  // namespace wimm

@@ -65,8 +65,15 @@ std::vector<float> transform_filters(const std::vector<float>& weight, int64_t f
 
 class WinogradKernel final : public Kernel {
  public:
-  WinogradKernel(const Conv2d& op, int64_t in_channels, std::string_view layer, ParameterReader& reader)
-      : layer_(layer), activation_(op.activation), padding_(op.padding), in_(in_channels), out_(op.out_channels) {
+  WinogradKernel(const Conv2d& op, int64_t in_channels, const Strides& strides, std::string_view layer,
+                 ParameterReader& reader)
+      : layer_(layer),
+        activation_(op.activation),
+        padding_(op.padding),
+        in_(in_channels),
+        out_(op.out_channels),
+        in_stride_(strides.inputs[0]),
+        out_stride_(strides.output) {
     FoldedWeights weights = read_folded(op, layer, reader);
     bias_ = std::move(weights.bias);
     initialize_xnnpack();
@@ -133,15 +140,16 @@ class WinogradKernel final : public Kernel {
   void gather(const float* input, int64_t index, float* to) const {
     const Place p = place(index);
     const int64_t top = p.y - padding_.top, left = p.x - padding_.left, height = input_[1], width = input_[2];
-    const float* image = input + p.image * height * width * in_;
+    const float* image = input + p.image * height * width * in_stride_;
     for (int64_t c = 0; c < in_; c += 4) {
       std::array<std::array<f32x4, 6>, 6> columns;  // Bᵀ d, by column of d
       for (int64_t j = 0; j < window; ++j) {
         std::array<f32x4, 6> d;
         const bool inside = left + j >= 0 && left + j < width;
         for (int64_t i = 0; i < window; ++i)
-          d[i] = inside && top + i >= 0 && top + i < height ? load(image + ((top + i) * width + left + j) * in_ + c)
-                                                            : f32x4{};
+          d[i] = inside && top + i >= 0 && top + i < height
+                     ? load(image + ((top + i) * width + left + j) * in_stride_ + c)
+                     : f32x4{};
         transform_input(d, columns[j]);
       }
       for (int64_t i = 0; i < window; ++i) {
@@ -159,7 +167,7 @@ class WinogradKernel final : public Kernel {
     const Place p = place(index);
     const int64_t height = output_[1], width = output_[2];
     const int64_t rows = std::min(tile, height - p.y), columns = std::min(tile, width - p.x);
-    float* corner = output + ((p.image * height + p.y) * width + p.x) * out_;
+    float* corner = output + ((p.image * height + p.y) * width + p.x) * out_stride_;
     for (int64_t c = 0; c < out_; c += 4) {
       std::array<std::array<f32x4, 4>, 6> partial;  // Aᵀ m, by column of m
       for (int64_t j = 0; j < window; ++j) {
@@ -173,7 +181,8 @@ class WinogradKernel final : public Kernel {
         std::array<f32x4, 4> result;
         for (int64_t j = 0; j < window; ++j) row[j] = partial[j][i];
         transform_output(row, result);
-        for (int64_t j = 0; j < columns; ++j) store(corner + (i * width + j) * out_ + c, activation(result[j] + bias));
+        for (int64_t j = 0; j < columns; ++j)
+          store(corner + (i * width + j) * out_stride_ + c, activation(result[j] + bias));
       }
     }
   }
@@ -181,7 +190,8 @@ class WinogradKernel final : public Kernel {
   std::string layer_;
   Activation activation_;
   Padding padding_;
-  int64_t in_, out_;
+  int64_t in_, out_;                // channels
+  int64_t in_stride_, out_stride_;  // of pixels
   std::vector<float> bias_;
   XnnOperator operator_;
   Shape input_, output_;
@@ -191,9 +201,9 @@ class WinogradKernel final : public Kernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, std::string_view layer,
-                                      ParameterReader& reader) {
-  return std::make_unique<WinogradKernel>(op, channels, layer, reader);
+std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, const Strides& strides,
+                                      std::string_view layer, ParameterReader& reader) {
+  return std::make_unique<WinogradKernel>(op, channels, strides, layer, reader);
 }
 
 }  // namespace wimm

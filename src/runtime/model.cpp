@@ -8,6 +8,7 @@
 #include "graph/shapes.h"
 #include "models/families.h"
 #include "runtime/parameters.h"
+#include "runtime/parts.h"
 #include "runtime/session.h"
 #include "runtime/stopwatch.h"
 #include "wimm/error.h"
@@ -236,6 +237,7 @@ ModelLoad::ModelLoad(std::string_view name, ModelOptions options)
   model.levels = select_levels(network, chosen);
 
   impl_->needed = needed_nodes(network.graph, outputs);
+  place_parts(network.graph, impl_->needed);
   impl_->parameters.emplace(network, chosen, needed_parameters(network.graph, impl_->needed));
   model.report = impl_->parameters->report();
 }

@@ -67,7 +67,8 @@ class Planner {
     for (NodeId id : plan_.outputs) last_use_[id] = nodes_.size();  // read after the last step
   }
 
-  // Gives the node's value its shape and a buffer: its first input's where that ends here, else a new one.
+  // Gives the node's value its shape and a buffer: that of the value it is part of, its first input's where that ends
+  // here, else a new one.
   void place(size_t step) {
     const NodeId id = nodes_[step];
     const Node& node = graph_.nodes[id];
@@ -81,22 +82,28 @@ class Planner {
       // Its buffer ends here too, unless a view of it lives on.
       const bool dies =
           buffers_[buffer_of_[first]].last_step == step && !(node.inputs.size() > 1 && node.inputs[1] == first);
-      if (is_view(node.op, inputs[0]) || (runs_in_place(node.op) && dies && inputs[0] == plan_.shapes[id])) {
-        buffer_of_[id] = buffer_of_[first];
-        Buffer& buffer = buffers_[buffer_of_[id]];
-        buffer.last_step = std::max(buffer.last_step, last_use_[id]);
-        return;
-      }
+      const bool in_place =
+          runs_in_place(node.op) && dies && inputs[0] == plan_.shapes[id] && !node.part && !graph_.nodes[first].part;
+      if (is_view(node.op, inputs[0]) || in_place) return share_buffer(id, buffer_of_[first]);
     }
-    buffer_of_[id] = buffers_.size();
-    buffers_.push_back({.floats = floats_for(plan_.shapes[id], node.name),
-                        .first_step = step,
-                        .last_step = std::max(step, last_use_[id])});
+    const NodeId whole = graph_.place(id).whole;
+    if (buffer_of_[whole] != none) return share_buffer(id, buffer_of_[whole]);
+    Shape shape = plan_.shapes[id];
+    shape.back() = graph_.nodes[whole].channels;
+    buffer_of_[id] = buffer_of_[whole] = buffers_.size();
+    buffers_.push_back(
+        {.floats = floats_for(shape, node.name), .first_step = step, .last_step = std::max(step, last_use_[id])});
+  }
+
+  void share_buffer(NodeId id, size_t index) {
+    buffer_of_[id] = index;
+    Buffer& buffer = buffers_[index];
+    buffer.last_step = std::max(buffer.last_step, last_use_[id]);
   }
 
   void prepare(NodeId id, ThreadPool& pool) {
     const Node& node = graph_.nodes[id];
-    if (is_source(id) || is_view(node.op, input_shape(id, 0))) return;
+    if (is_source(id) || !kernels_[id] || is_view(node.op, input_shape(id, 0))) return;
     std::vector<Shape> inputs;
     for (size_t k = 0; k < node.inputs.size(); ++k) inputs.push_back(input_shape(id, k));
     plan_.workspace_bytes = std::max(plan_.workspace_bytes, kernels_[id]->reshape(inputs, plan_.shapes[id], pool));
@@ -123,7 +130,7 @@ class Planner {
                     &buffer);
       plan_.arena_floats = std::max(plan_.arena_floats, buffer.offset + buffer.floats);
     }
-    for (NodeId id : nodes_) plan_.offsets[id] = buffers_[buffer_of_[id]].offset;
+    for (NodeId id : nodes_) plan_.offsets[id] = buffers_[buffer_of_[id]].offset + graph_.place(id).begin;
   }
 
   const Graph& graph_;
@@ -132,7 +139,8 @@ class Planner {
   std::vector<NodeId> nodes_;     // by step
   std::vector<size_t> last_use_;  // by node: the last step that reads it
   std::vector<Buffer> buffers_;
-  std::vector<size_t> buffer_of_ = std::vector<size_t>(graph_.nodes.size());
+  static constexpr size_t none = std::numeric_limits<size_t>::max();
+  std::vector<size_t> buffer_of_ = std::vector<size_t>(graph_.nodes.size(), none);  // by node
 };
 
 }  // namespace

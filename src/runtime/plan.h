@@ -20,7 +20,7 @@ struct Plan {
   Shape input_shape;            // channels-last
   std::vector<NodeId> steps;    // nodes whose kernels run
   std::vector<Shape> shapes;    // by node; empty where the plan does not use it
-  std::vector<size_t> offsets;  // by node: floats from the start of the arena
+  std::vector<size_t> offsets;  // by node: floats from the start of the arena to its value
   size_t arena_floats = 0;      // values
   size_t workspace_bytes = 0;   // behind them
 };

@@ -20,29 +20,51 @@ Shape channels_first(const Shape& shape) {
   return shape.size() == 4 ? Shape{shape[0], shape[3], shape[1], shape[2]} : shape;
 }
 
-// to[n][j][i] = from[n][i][j], in tiles that stay in cache.
-void transpose(const float* from, float* to, int64_t batch, int64_t rows, int64_t columns, ThreadPool& pool) {
+// A matrix whose rows begin so many floats apart.
+template <class T>
+struct Matrix {
+  T* data;
+  int64_t stride;
+};
+
+// to[j][i] = from[i][j] for each of a batch, in tiles that stay in cache.
+void transpose(Matrix<const float> from, Matrix<float> to, int64_t batch, int64_t rows, int64_t columns,
+               ThreadPool& pool) {
   constexpr int64_t tile = 16;
   const int64_t strips = (columns + tile - 1) / tile;
   pool.parallel_for(batch * strips, std::max<int64_t>(1, strips / 4), [&](int64_t begin, int64_t end) {
     for (int64_t strip = begin; strip < end; ++strip) {
       const int64_t n = strip / strips, j0 = strip % strips * tile, j1 = std::min(j0 + tile, columns);
-      const float* source = from + n * rows * columns;
-      float* target = to + n * rows * columns;
+      const float* source = from.data + n * rows * from.stride;
+      float* target = to.data + n * columns * to.stride;
       for (int64_t i0 = 0; i0 < rows; i0 += tile)
         for (int64_t j = j0; j < j1; ++j)
-          for (int64_t i = i0; i < std::min(i0 + tile, rows); ++i) target[j * rows + i] = source[i * columns + j];
+          for (int64_t i = i0; i < std::min(i0 + tile, rows); ++i)
+            target[j * to.stride + i] = source[i * from.stride + j];
     }
   });
 }
 
-void copy(const float* from, float* to, const Shape& nhwc, bool to_channels_last, ThreadPool& pool) {
-  if (nhwc.size() != 4) {
-    std::memcpy(to, from, static_cast<size_t>(element_count(nhwc)) * sizeof(float));
-    return;
+// Images [N, C, H, W] → a value [N, H, W, C]; other values as they are. Strides are those of its pixels.
+void copy_in(const float* from, Matrix<float> to, const Shape& shape, ThreadPool& pool) {
+  const int64_t channels = shape.back();
+  if (shape.size() == 4) {
+    const int64_t pixels = shape[1] * shape[2];
+    return transpose({from, pixels}, to, shape[0], channels, pixels, pool);
   }
-  const int64_t pixels = nhwc[1] * nhwc[2], channels = nhwc[3];
-  transpose(from, to, nhwc[0], to_channels_last ? channels : pixels, to_channels_last ? pixels : channels, pool);
+  for (int64_t row = 0; row < element_count(shape) / channels; ++row)
+    std::copy_n(from + row * channels, channels, to.data + row * to.stride);
+}
+
+// The way back.
+void copy_out(Matrix<const float> from, float* to, const Shape& shape, ThreadPool& pool) {
+  const int64_t channels = shape.back();
+  if (shape.size() == 4) {
+    const int64_t pixels = shape[1] * shape[2];
+    return transpose(from, {to, pixels}, shape[0], pixels, channels, pool);
+  }
+  for (int64_t row = 0; row < element_count(shape) / channels; ++row)
+    std::copy_n(from.data + row * from.stride, channels, to + row * channels);
 }
 
 }  // namespace
@@ -68,7 +90,8 @@ std::vector<FloatTensor> Session::run(NodeId source, std::span<const NodeId> out
 void Session::start(NodeId source, std::span<const NodeId> outputs, const FloatView& value) {
   prepare(source, outputs, channels_last(value.shape));
   times_.clear();
-  copy(value.data.data(), arena_.get() + plan_->offsets[source], plan_->input_shape, true, pool_);
+  copy_in(value.data.data(), {arena_.get() + plan_->offsets[source], graph_.pixel_stride(source)}, plan_->input_shape,
+          pool_);
 }
 
 bool Session::advance(double milliseconds) {
@@ -90,7 +113,7 @@ std::vector<FloatTensor> Session::results() const {
   for (NodeId id : plan_->outputs) {
     const Shape& shape = plan_->shapes[id];
     FloatTensor& result = results.emplace_back(channels_first(shape), std::vector<float>(element_count(shape)));
-    copy(arena_.get() + plan_->offsets[id], result.data.data(), shape, false, pool_);
+    copy_out({arena_.get() + plan_->offsets[id], graph_.pixel_stride(id)}, result.data.data(), shape, pool_);
   }
   return results;
 }

@@ -201,7 +201,8 @@ TEST_CASE("splits are mixed channel by channel, by the softmax over the radix of
             weights[static_cast<size_t>(r)] * inputs[0].data[static_cast<size_t>((pixel * radix + r) * channels + c)];
       expected.push_back(sum);
     }
-    const auto kernel = make_kernel(MixSplits{.radix = radix, .groups = groups});
+    const Strides strides{{radix * channels, radix * channels}, channels};
+    const auto kernel = make_kernel(MixSplits{.radix = radix, .groups = groups}, strides);
     CHECK(difference(run_kernel(*kernel, inputs, {images, 3, 5, channels}), expected) < tolerance);
   }
 }

@@ -8,6 +8,7 @@
 #include "graph/passes.h"
 #include "kernels/reference.h"
 #include "nn/scope.h"
+#include "runtime/parts.h"
 #include "runtime/session.h"
 #include "wimm/error.h"
 
@@ -50,9 +51,10 @@ double error_of(const Shape& input_shape, Build&& build, int threads = 1, bool f
     fuse(network, std::span(&output, 1));
     select_winograd(network.graph);
   }
+  const std::vector<bool> needed = needed_nodes(network.graph, std::span(&output, 1));
+  if (fused) place_parts(network.graph, needed);
   TestParameters parameters(network.graph);
   Kernels kernels(network.graph.nodes.size());
-  const std::vector<bool> needed = needed_nodes(network.graph, std::span(&output, 1));
   for (size_t i = 0; i < kernels.size(); ++i)
     if (needed[i]) kernels[i] = make_kernel(network.graph, static_cast<NodeId>(i), parameters);
   Session session(network.graph, std::move(kernels), threads);
@@ -193,6 +195,70 @@ TEST_CASE("a value that is read again keeps its memory") {
           const NodeId c = s.activate("c", b, Activation::sigmoid), d = s.mul(s.add(a, b), c);
           return s.concat({s.slice(d, 1, 2), a, s.add(d, d), x});
         }) < tolerance);
+}
+
+// A graph of random operations on images of one size, many of them concatenations and slices.
+NodeId build_random_graph(Scope scope, NodeId x, uint32_t seed) {
+  std::minstd_rand random(seed);
+  const auto below = [&](size_t count) { return static_cast<int64_t>(random() % count); };
+  std::vector<NodeId> values{x};
+  const auto any = [&] { return values[below(values.size())]; };
+  const auto pool = [](int64_t pad) { return nn::padding(pad); };
+  for (int64_t i = 0; i < 14; ++i) {
+    const Scope s = scope[i];
+    const NodeId a = any(), b = any();
+    const int64_t channels = s.channels(a);
+    const int64_t kind = below(11);
+    if (kind < 2 && channels + s.channels(b) < 100) values.push_back(s.concat({a, b, any()}));
+    if (kind == 2) values.push_back(s.concat({values.back(), a}));
+    if (kind == 3 || kind == 4) {
+      const int64_t begin = below(channels);
+      values.push_back(s.slice(a, begin, 1 + below(channels - begin)));
+    }
+    if (kind == 5)
+      values.push_back(s.conv2d("conv", a, {.out_channels = 16 * (1 + below(2)), .kernel = 3, .padding = pool(1)}));
+    if (kind == 6) values.push_back(s.activate("act", s.conv2d("conv", a, {.out_channels = 7}), Activation::silu));
+    if (kind == 7) values.push_back(s.activate("act", s.batch_norm("bn", a), Activation::relu));
+    if (kind == 8) values.push_back(s.activate("act", a, Activation::sigmoid));
+    if (kind == 9)
+      values.push_back(below(2) ? s.max_pool("pool", a, {.kernel = {3, 3}, .stride = {1, 1}, .padding = pool(1)})
+                                : s.avg_pool("pool", a, {.kernel = {3, 3}, .stride = {1, 1}, .padding = pool(1)}));
+    if (kind == 10)
+      values.push_back(channels == s.channels(b) ? s.add(a, b) : s.mul(a, s.global_pool("gap", a, PoolKind::max)));
+  }
+  const NodeId all = scope.concat({values.end() - std::min<ptrdiff_t>(4, std::ssize(values)), values.end()});
+  const int64_t channels = scope.channels(all);
+  return scope.conv2d("large", all,
+                      {.out_channels = channels, .kernel = 7, .groups = channels, .padding = nn::padding(3)});
+}
+
+TEST_CASE("values that lie in others are what they would be alone") {
+  for (uint32_t seed = 1; seed <= 400; ++seed)
+    for (int threads : {1, 2}) {
+      INFO("seed ", seed, ", threads ", threads);
+      CHECK(error_of({2, 5, 6, 5}, [&](Scope s, NodeId x) { return build_random_graph(s, x, seed); }, threads) < 2e-5);
+    }
+}
+
+TEST_CASE("what is concatenated is written in place") {
+  Network network;
+  const Scope s(network.graph);
+  network.input = s.input(3);
+  const NodeId a = s["a"].conv2d("conv", network.input, {.out_channels = 4});
+  const NodeId inner = s.concat({a, s["b"].conv2d("conv", a, {.out_channels = 6})});
+  const NodeId outer = s.concat({inner, s["c"].conv2d("conv", inner, {.out_channels = 8}), a});
+  const NodeId piece = s.slice(outer, 2, 5);
+  NodeId output = s["d"].conv2d("conv", piece, {.out_channels = 2});
+  const std::vector<bool> needed = needed_nodes(network.graph, std::span(&output, 1));
+  place_parts(network.graph, needed);
+  CHECK(network.graph.place(a) == Part{outer, 0});
+  CHECK(network.graph.place(inner) == Part{outer, 0});
+  CHECK(network.graph.place(piece) == Part{outer, 2});
+  CHECK(network.graph.pixel_stride(piece) == 22);
+  TestParameters parameters(network.graph);
+  CHECK_FALSE(make_kernel(network.graph, inner, parameters));
+  CHECK_FALSE(make_kernel(network.graph, piece, parameters));
+  CHECK(make_kernel(network.graph, outer, parameters));  // the second `a`
 }
 
 TEST_CASE("pooling matches PyTorch's rules") {

@@ -110,7 +110,8 @@ TEST_CASE("tokens are pooled as pixels are") {
   const FloatTensor x = random_tensor({2, 7, 5}, 1);
   std::vector<double> expected(10);
   for (int64_t i = 0; i < 70; ++i) expected[i / 35 * 5 + i % 5] += x.data[i] / 7.0;
-  CHECK(difference(run_kernel(*make_kernel(GlobalPool{PoolKind::avg}), {&x, 1}, {2, 5}), expected) < tolerance);
+  CHECK(difference(run_kernel(*make_kernel(GlobalPool{PoolKind::avg}, {{5}, 5}), {&x, 1}, {2, 5}), expected) <
+        tolerance);
 }
 
 }  // namespace
