@@ -88,6 +88,18 @@ for name in ("test_vit", "test_vit2", "test_vit4"):  # of any image size
 for name in ("vit_small_patch8_224", "vit_base_patch14_dinov2", "vit_base_patch16_siglip_512"):  # many tokens
     MORE_CASES[name] = [dict()]
 
+# A small model of every other family: first convolutions of other channels, and ends of every kind.
+CHANNELS = [dict(in_chans=n) for n in (1, 4, 25)]
+ENDS = [dict(num_classes=n) for n in (0, 10)] + [dict(num_classes=0, global_pool="")]
+ENDS += [dict(global_pool=pool) for pool in ("max", "catavgmax")]
+for name in ("dpn68b", "hrnet_w18_small", "inception_resnet_v2", "inception_v4", "lcnet_050", "rexnet_100", "selecsls42", "vgg11"):
+    MORE_CASES[name] = CHANNELS + ENDS
+for name in ("ese_vovnet19b_dw", "legacy_xception", "xception41", "gluon_xception65", "nasnetalarge", "pnasnet5large"):
+    MORE_CASES[name] = CHANNELS + ENDS
+MORE_CASES["hardcorenas_a"] += CHANNELS
+for name in ("inception_v3", "densenet121", "cspresnet50"):
+    MORE_CASES[name] += ENDS
+
 # A vision transformer whose gain suits larger ones.
 SMALL = "vit_small_patch16_224"
 
