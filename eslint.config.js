@@ -7,10 +7,10 @@ const platform = `AbortController AbortSignal atob Blob Buffer clearInterval cle
   structuredClone TextDecoder TextEncoder URL VideoFrame WebAssembly window`;
 
 export default typescript.config(
-  { ignores: ['build/', 'dist/', 'node_modules/'] },
+  { ignores: ['**/build/', '**/dist/', '**/node_modules/'] },
   js.configs.recommended,
   {
-    files: ['js/**/*.ts'],
+    files: ['js/**/*.ts', 'web/**/*.ts'],
     extends: [typescript.configs.recommendedTypeChecked],
     languageOptions: { parserOptions: { projectService: true } },
     rules: {

@@ -1,0 +1,125 @@
+// The demo: what happens when.
+import { capabilities, WimmError, type Progress } from 'wimm';
+
+import { channelsOf, showChannels } from './bands.js';
+import { showFilters } from './filters.js';
+import { element, inMegabytes, inMilliseconds } from './page.js';
+import { currentPicture, openPictures, type Picture } from './picture.js';
+import { markStale, showClasses, showNote } from './results.js';
+import { cancel, current, load, type Loaded } from './session.js';
+import { currentSetup, openSetup, useWeightsFile, writeAddress } from './setup.js';
+
+const loadButton = element('load', HTMLButtonElement);
+const cancelButton = element('cancel', HTMLButtonElement);
+const progress = element('progress', HTMLDivElement);
+const bar = element('bar', HTMLProgressElement);
+const progressText = element('progress-text', HTMLSpanElement);
+const problem = element('problem', HTMLParagraphElement);
+
+let loading = 0;
+let loadStart = 0;
+
+function tell(error: unknown): void {
+  if (error instanceof WimmError && (error.code === 'ERR_ABORTED' || error.code === 'ERR_DISPOSED')) return;
+  problem.hidden = false;
+  problem.textContent = error instanceof Error ? error.message : String(error);
+}
+
+/** Runs `work`, and tells of what goes wrong. */
+function attempt(work: () => Promise<void>): void {
+  void work().catch(tell);
+}
+
+function showProgress({ stage, loaded, total }: Progress): void {
+  const fraction = total ? loaded / total : undefined;
+  if (fraction === undefined) bar.removeAttribute('value');
+  else bar.value = fraction;
+  if (stage === 'compile') return void (progressText.textContent = 'Starting WebAssembly');
+  const share = `${inMegabytes(loaded)}${total ? ` of ${inMegabytes(total)}` : ''}`;
+  const speed = inMegabytes((1000 * loaded) / Math.max(1, performance.now() - loadStart));
+  progressText.textContent = stage === 'download' ? `Downloading ${share} · ${speed}/s` : `Packing ${share}`;
+}
+
+async function start(): Promise<void> {
+  const setup = currentSetup();
+  const turn = ++loading;
+  document.body.dataset.state = 'loading';
+  problem.hidden = true;
+  progress.hidden = false;
+  bar.removeAttribute('value');
+  progressText.textContent = 'Starting';
+  loadButton.hidden = true;
+  cancelButton.hidden = false;
+  loadStart = performance.now();
+  markStale();
+  try {
+    const loaded = await load(setup, (step) => turn === loading && showProgress(step));
+    writeAddress(setup);
+    attempt(() => run(loaded));
+  } finally {
+    if (turn === loading) {
+      progress.hidden = true;
+      cancelButton.hidden = true;
+      loadButton.hidden = false;
+    }
+  }
+}
+
+/** Classifies the picture, then draws what is known of the model. */
+async function run(loaded: Loaded): Promise<void> {
+  const picture = currentPicture();
+  if (picture) await classify(loaded, picture);
+  await showFilters(loaded);
+  document.body.dataset.state = 'done';
+}
+
+async function classify({ model }: Loaded, picture: Picture): Promise<void> {
+  const { simd, threads } = model.backend;
+  const where = `${simd === 'relaxed-simd' ? 'relaxed SIMD' : 'SIMD'}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+  do {
+    const image = await channelsOf(picture, model.inChans);
+    const begin = performance.now();
+    const classes = await model.classify(image);
+    const time = performance.now() - begin;
+    if (picture !== currentPicture()) return;
+    const rate = picture.kind === 'camera' ? `, ${(1000 / time).toFixed(0)} a second` : '';
+    showClasses(classes, `${inMilliseconds(time)}${rate} · ${where}`);
+    if (picture.kind === 'camera') await showChannels(picture, model.inChans);
+  } while (picture.kind === 'camera' && current()?.model === model);
+}
+
+function onPicture(picture: Picture): void {
+  problem.hidden = true;
+  markStale();
+  attempt(() => showChannels(picture, currentSetup().inChans));
+  const loaded = current();
+  if (loaded) attempt(() => classify(loaded, picture));
+}
+
+openSetup({
+  onModel: () => {
+    showNote('Load the model to classify the picture.');
+    markStale();
+  },
+  onChannels: () => {
+    const picture = currentPicture();
+    if (picture) attempt(() => showChannels(picture, currentSetup().inChans));
+    if (current() || !progress.hidden) attempt(start);
+  },
+  onSubmit: () => attempt(start),
+});
+cancelButton.addEventListener('click', cancel);
+attempt(() =>
+  openPictures({
+    onPicture,
+    onWeights: (file) => {
+      useWeightsFile(file);
+      attempt(start);
+    },
+    onProblem: tell,
+  }),
+);
+attempt(async () => {
+  const { variant, reasons } = await capabilities();
+  if (!variant) throw new Error(`wimm cannot run here: ${reasons[0]}`);
+});

@@ -1,0 +1,5 @@
+/** Numbers of parameters by architecture. */
+declare module 'virtual:parameter-counts' {
+  const counts: Record<string, number>;
+  export default counts;
+}
