@@ -19,7 +19,7 @@ const dayMilliseconds = 24 * 60 * 60 * 1000;
 
 interface Record {
   sha256: string;
-  etag?: string;
+  validator?: string | undefined;
 }
 
 export class FolderStore implements Store {
@@ -34,15 +34,27 @@ export class FolderStore implements Store {
       return undefined;
     }
     try {
-      const { sha256, etag } = JSON.parse(text) as Record;
-      const data = this.#dataPath(sha256);
-      if ((await hashFile(data)) !== sha256) throw new Error('its digest differs');
-      return { file: { kind: 'file', path: data }, etag };
+      const { sha256, validator } = JSON.parse(text) as Record;
+      const path = this.#dataPath(sha256);
+      return { validator, open: () => this.#open(path, sha256, recordPath) };
     } catch (cause) {
-      warnOnce(new WimmError('ERR_CACHE_CORRUPT', `${recordPath} is damaged, and is downloaded again`, { cause }));
-      await fs.rm(recordPath, { force: true }).catch(() => {});
-      return undefined;
+      return this.#discard(recordPath, cause);
     }
+  }
+
+  async #open(path: string, sha256: string, recordPath: string): Promise<WeightsFile | undefined> {
+    try {
+      if ((await hashFile(path)) !== sha256) throw new Error('its digest differs');
+      return { kind: 'file', path };
+    } catch (cause) {
+      return this.#discard(recordPath, cause);
+    }
+  }
+
+  async #discard(recordPath: string, cause: unknown): Promise<undefined> {
+    warnOnce(new WimmError('ERR_CACHE_CORRUPT', `${recordPath} is damaged, and is downloaded again`, { cause }));
+    await fs.rm(recordPath, { force: true }).catch(() => {});
+    return undefined;
   }
 
   async draft(url: string, size: number): Promise<Draft> {
@@ -50,18 +62,20 @@ export class FolderStore implements Store {
       await fs.mkdir(this.folder, { recursive: true });
       await this.#sweep();
       const temporary = this.#temporaryPath();
-      return new FileDraft(temporary, await fs.open(temporary, 'wx'), (etag) => this.#keep(url, temporary, etag));
+      return new FileDraft(temporary, await fs.open(temporary, 'wx'), (validator) =>
+        this.#keep(url, temporary, validator),
+      );
     } catch (cause) {
       warnUnwritable(cause);
       return new MemoryDraft(size);
     }
   }
 
-  async #keep(url: string, temporary: string, etag: string | undefined): Promise<void> {
+  async #keep(url: string, temporary: string, validator: string | undefined): Promise<void> {
     const sha256 = await hashFile(temporary);
     await fs.rename(temporary, this.#dataPath(sha256));
     const record = this.#temporaryPath();
-    await fs.writeFile(record, JSON.stringify({ sha256, etag } satisfies Record));
+    await fs.writeFile(record, JSON.stringify({ sha256, validator } satisfies Record));
     await fs.rename(record, this.#recordPath(url));
   }
 
@@ -116,7 +130,7 @@ class FileDraft implements Draft {
   constructor(
     readonly path: string,
     handle: FileHandle,
-    readonly commit: (etag: string | undefined) => Promise<void>,
+    readonly commit: (validator: string | undefined) => Promise<void>,
   ) {
     this.#handle = handle;
   }
@@ -145,11 +159,11 @@ class FileDraft implements Draft {
     return this.#memory?.file() ?? { kind: 'file', path: this.path };
   }
 
-  async keep(etag: string | undefined): Promise<void> {
+  async keep(validator: string | undefined): Promise<void> {
     if (this.#memory) return;
     try {
       await this.#handle.close();
-      await this.commit(etag);
+      await this.commit(validator);
       this.#kept = true;
     } catch (cause) {
       warnUnwritable(cause);

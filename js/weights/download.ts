@@ -5,16 +5,9 @@ import type { WeightsFile, WeightsHead } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
 import type { Fetch, WeightsCache } from '../types.js';
-import {
-  checkStatus,
-  expectedBytes,
-  networkError,
-  receive,
-  type ReceiveOptions,
-  redact,
-  withIdleTimeout,
-} from './receive.js';
-import { type Draft, type Entry, openStore, type Store } from './store.js';
+import { type FetchedFile, fetchFile, type FileRequest } from './fetch_file.js';
+import { redact } from './receive.js';
+import { openStore } from './store.js';
 
 export interface LoadContext {
   cache: boolean | WeightsCache;
@@ -54,76 +47,10 @@ function isGood(error: unknown): boolean {
   return error === undefined || (error instanceof WimmError && error.code === 'ERR_STATE_DICT_MISMATCH');
 }
 
-interface Received {
-  file: WeightsFile;
-  draft?: Draft;
-  etag?: string;
-}
-
-interface Request {
-  url: string;
-  store: Store;
-  /** What the store has of it. */
-  entry: Entry | undefined;
-  fetch: Fetch | undefined;
-}
-
-/** Fetches, unless the entry is still what the server has. Without a network an entry is good as it is. */
-async function fetchFile(
-  { url, store, entry, fetch = globalThis.fetch }: Request,
-  options: ReceiveOptions,
-): Promise<Received> {
-  const { signal, name } = options;
-  const headers: Record<string, string> = entry?.etag ? { 'if-none-match': entry.etag } : {};
-  let response: Response;
-  try {
-    response = await withIdleTimeout(abortable(fetch(url, { headers, signal }), signal), options);
-    checkIsResponse(response);
-  } catch (cause) {
-    if (signal.aborted) throw signal.reason;
-    if (entry) return entry;
-    throw cause instanceof WimmError ? cause : networkError(name, cause);
-  }
-  if (entry && (response.status === 304 || response.status >= 500)) {
-    await response.body?.cancel();
-    return entry;
-  }
-  try {
-    checkResponse(url, response, name);
-  } catch (error) {
-    await response.body?.cancel();
-    throw error;
-  }
-  const total = expectedBytes(response);
-  const draft = await store.draft(url, total);
-  try {
-    if (response.body) await receive(response.body, total, draft, options);
-  } catch (error) {
-    await draft.drop();
-    throw error;
-  }
-  return { file: draft.file(), draft, etag: response.headers.get('etag') ?? undefined };
-}
-
-/** A `fetch` of the caller's own may give anything. */
-function checkIsResponse(response: Partial<Response> | undefined): void {
-  const { body, headers, status } = response ?? {};
-  if (typeof status !== 'number' || !headers || (body && typeof body.getReader !== 'function')) {
-    throw invalidArgument('option fetch must resolve to a Response');
-  }
-}
-
-function checkResponse(url: string, response: Response, name: string): void {
-  checkStatus(response, name);
-  if (url.startsWith('https:') && response.url.startsWith('http:')) {
-    throw networkError(name, new Error('it redirects to an address that is not secure'));
-  }
-}
-
 /** A download, and those who wait for it or use its file. It stops when the last of them has gone. */
 class Download {
   readonly name: string;
-  readonly #received: Promise<Received>;
+  readonly #received: Promise<FetchedFile>;
   readonly #stop = new AbortController();
   readonly #listeners = new Set<Pick<LoadContext, 'onProgress' | 'onHead'>>();
   #head: WeightsHead | undefined;
@@ -131,7 +58,7 @@ class Download {
   #good = false;
 
   constructor(
-    request: Request,
+    request: FileRequest,
     { maxBytes, idleTimeout }: LoadContext,
     readonly onEnd: () => void,
   ) {
@@ -172,7 +99,7 @@ class Download {
     this.onEnd();
     this.#stop.abort(new WimmError('ERR_ABORTED', `nobody waits for ${this.name}`));
     const received = await this.#received.catch(() => undefined);
-    if (this.#good) await received?.draft?.keep(received.etag);
+    if (this.#good) await received?.draft?.keep(received.validator);
     await received?.draft?.drop();
   }
 }
@@ -180,11 +107,9 @@ class Download {
 const downloads = new Map<string, Download>();
 
 /** The file of `request`: what the store has of it, or what its server has. */
-async function open(request: Request, context: LoadContext): Promise<OpenWeights> {
-  const { url, entry } = request;
-  if (entry && !entry.etag) return { file: entry.file, name: redact(url), release: async () => {} };
+async function open(request: FileRequest, context: LoadContext): Promise<OpenWeights> {
   // A fetch or a cache of the caller's own may give something else.
-  const key = !context.fetch && typeof context.cache === 'boolean' ? `${context.cache} ${url}` : undefined;
+  const key = !context.fetch && typeof context.cache === 'boolean' ? `${context.cache} ${request.url}` : undefined;
   const shared = key && downloads.get(key);
   if (shared) return shared.join(context);
   const download = new Download(request, context, () => {
@@ -199,13 +124,12 @@ export async function openFirst(addresses: string[], context: LoadContext): Prom
   const { cache, fetch, signal } = context;
   const store = await openStore(cache);
   for (const url of addresses) {
-    const entry = await abortable(store.match(url), signal);
-    if (entry) return open({ url, store, entry, fetch }, context);
+    if (await abortable(store.match(url), signal)) return open({ url, store, fetch }, context);
   }
   let absent: unknown;
   for (const url of addresses) {
     try {
-      return await open({ url, store, entry: undefined, fetch }, context);
+      return await open({ url, store, fetch }, context);
     } catch (error) {
       if (!isAbsent(error)) throw error;
       absent ??= error;

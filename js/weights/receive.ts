@@ -47,6 +47,11 @@ export function networkError(name: string, cause: unknown): WimmError {
   return new WimmError('ERR_NETWORK', `${name} cannot be fetched: ${reason}${hint}`, { cause, retryable: true });
 }
 
+/** Whether the same request may succeed later. */
+export function isRetryable(error: unknown): boolean {
+  return error instanceof WimmError && error.retryable;
+}
+
 function limitExceeded(name: string, maxBytes: number): WimmError {
   return new WimmError('ERR_LIMIT_EXCEEDED', `${name} has more than ${maxBytes} bytes, the option maxBytes`);
 }

@@ -11,20 +11,22 @@ export interface Draft {
   write(chunk: Uint8Array): Promise<void>;
   /** Call it once, after the last byte. */
   file(): WeightsFile;
-  /** Makes it an entry of the store. */
-  keep(etag: string | undefined): Promise<void>;
+  /** Makes it an entry of the store, with what its server names the content by, if anything. */
+  keep(validator: string | undefined): Promise<void>;
   /** Frees what it holds, unless it was kept. */
   drop(): Promise<void>;
 }
 
-/** A file that a store has. It can be verified at its server where it has an etag. */
+/** A file that a store has. Its server can be asked whether it is current where there is a validator. */
 export interface Entry {
-  file: WeightsFile;
-  etag?: string;
+  /** An ETag, or else a date. */
+  validator?: string | undefined;
+  /** The file, or undefined where it is damaged or gone. */
+  open(): Promise<WeightsFile | undefined>;
 }
 
 export interface Store {
-  /** The entry of `url` if it is there and undamaged. */
+  /** The entry of `url`, if it is there. */
   match(url: string): Promise<Entry | undefined>;
   draft(url: string, size: number): Promise<Draft>;
 }

@@ -1,10 +1,12 @@
 // Downloads kept in Cache Storage, or in anything with its `match` and `put`.
 
+import type { WeightsFile } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { sha256 } from './digest.js';
 import { type Draft, type Entry, MemoryDraft, type Store, warnOnce } from './store.js';
 
 const digestHeader = 'x-wimm-sha256';
+const validatorHeader = 'x-wimm-validator';
 
 export class WebStore implements Store {
   constructor(readonly cache: Pick<Cache, 'match' | 'put'> & Partial<Pick<Cache, 'delete'>>) {}
@@ -13,25 +15,42 @@ export class WebStore implements Store {
     try {
       const response = await this.cache.match(url);
       if (!response) return undefined;
+      const validator = response.headers.get(validatorHeader) ?? undefined;
+      return { validator, open: () => this.#open(url, response) };
+    } catch (cause) {
+      return this.#discard(url, cause);
+    }
+  }
+
+  async #open(url: string, response: Response): Promise<WeightsFile | undefined> {
+    try {
       const file = { kind: 'bytes', bytes: new Uint8Array(await response.arrayBuffer()) } as const;
       const expected = response.headers.get(digestHeader);
-      if (expected === null || expected === (await sha256(file))) return { file };
-      await this.cache.delete?.(url);
+      if (expected !== null && expected !== (await sha256(file))) throw new Error('its digest differs');
+      return file;
     } catch (cause) {
-      warnOnce(
-        new WimmError('ERR_CACHE_CORRUPT', 'an entry of the cache cannot be read, and is downloaded again', { cause }),
-      );
+      return this.#discard(url, cause);
     }
+  }
+
+  async #discard(url: string, cause: unknown): Promise<undefined> {
+    const message = 'an entry of the cache cannot be read, and is downloaded again';
+    warnOnce(new WimmError('ERR_CACHE_CORRUPT', message, { cause }));
+    await this.cache.delete?.(url).catch(() => {});
     return undefined;
   }
 
   async draft(url: string, size: number): Promise<Draft> {
     const { cache } = this;
     return new (class extends MemoryDraft {
-      override async keep(): Promise<void> {
+      override async keep(validator?: string): Promise<void> {
         const file = this.file();
         try {
-          const headers = { [digestHeader]: await sha256(file), 'content-length': String(file.bytes.length) };
+          const headers = new Headers({
+            [digestHeader]: await sha256(file),
+            'content-length': String(file.bytes.length),
+          });
+          if (validator !== undefined) headers.set(validatorHeader, validator);
           await cache.put(url, new Response(file.bytes as Uint8Array<ArrayBuffer>, { headers }));
         } catch (cause) {
           warnOnce(new WimmError('ERR_CACHE_QUOTA', 'weights are not cached: the cache did not take them', { cause }));

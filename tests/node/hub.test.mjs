@@ -239,6 +239,18 @@ test('an entry with an ETag is verified, and replaced when the server has anothe
   assert.deepEqual(await load(), second);
 });
 
+test('an entry without an ETag is verified by its date', async () => {
+  const date = 'Thu, 01 Jan 2026 00:00:00 GMT';
+  const seen = [];
+  routes[`${repository}/model.safetensors`] = (request, response) => {
+    seen.push(request.headers['if-modified-since']);
+    if (seen.length > 1) return response.writeHead(304).end();
+    return response.writeHead(200, { 'last-modified': date, 'content-length': bytes.length }).end(bytes);
+  };
+  assert.deepEqual(await load(), await load());
+  assert.deepEqual(seen, [undefined, date]);
+});
+
 test('a damaged entry is downloaded again', async (context) => {
   const expected = await load();
   context.mock.method(console, 'warn', () => {});

@@ -1,0 +1,126 @@
+// Fetches a file through a store: only where the server has another than the store.
+
+import { abortable } from '../abort.js';
+import type { WeightsFile } from '../engine/engine.js';
+import { WimmError } from '../errors.js';
+import { invalidArgument } from '../options.js';
+import { isNode } from '../platform.js';
+import type { Fetch } from '../types.js';
+import {
+  checkStatus,
+  expectedBytes,
+  isRetryable,
+  networkError,
+  receive,
+  type ReceiveOptions,
+  withIdleTimeout,
+} from './receive.js';
+import type { Draft, Entry, Store } from './store.js';
+
+export interface FileRequest {
+  url: string;
+  store: Store;
+  fetch: Fetch | undefined;
+}
+
+export interface FetchedFile {
+  file: WeightsFile;
+  /** Of a file that the store does not have. */
+  draft?: Draft;
+  validator?: string | undefined;
+}
+
+/** The file of the store, if it is still the server's or the server cannot be asked; or else the server's. */
+export async function fetchFile(request: FileRequest, options: ReceiveOptions): Promise<FetchedFile> {
+  const entry = await request.store.match(request.url);
+  const newer = entry && (await fetchNewer(request, entry, options));
+  const file = newer ? undefined : await entry?.open();
+  return file ? { file } : download(request, newer ?? (await fetchResponse(request, {}, options)), options);
+}
+
+/** The response of a server that has another file than the entry. */
+async function fetchNewer(
+  request: FileRequest,
+  { validator }: Entry,
+  options: ReceiveOptions,
+): Promise<Response | undefined> {
+  if (validator === undefined) return undefined;
+  let response: Response;
+  try {
+    response = await fetchResponse(request, conditions(request.url, validator), options);
+  } catch (error) {
+    if (options.signal.aborted || !isRetryable(error)) throw error;
+    return undefined;
+  }
+  if (response.status !== 304 && validatorOf(response) !== validator) return response;
+  await response.body?.cancel();
+  return undefined;
+}
+
+/** What names the content of a response: its ETag, or else when it was modified. */
+function validatorOf({ headers }: Response): string | undefined {
+  return headers.get('etag') ?? headers.get('last-modified') ?? undefined;
+}
+
+/**
+ * Headers of a request for a file that is not the one of `validator`. A page may not send them to another origin, unless that
+ * says so in a request of its own, which a hub's redirect forbids: there the headers of the whole file tell.
+ */
+function conditions(url: string, validator: string): Record<string, string> {
+  if (!isNode && new URL(url).origin !== location.origin) return {};
+  return validator.includes('"') ? { 'if-none-match': validator } : { 'if-modified-since': validator };
+}
+
+async function fetchResponse(
+  { url, fetch = globalThis.fetch }: FileRequest,
+  headers: Record<string, string>,
+  options: ReceiveOptions,
+): Promise<Response> {
+  const { signal, name } = options;
+  let response: Response;
+  try {
+    response = await withIdleTimeout(abortable(fetch(url, { headers, signal }), signal), options);
+    checkIsResponse(response);
+  } catch (cause) {
+    if (signal.aborted) throw signal.reason;
+    throw cause instanceof WimmError ? cause : networkError(name, cause);
+  }
+  try {
+    if (response.status !== 304) checkResponse(url, response, name);
+  } catch (error) {
+    await response.body?.cancel();
+    throw error;
+  }
+  return response;
+}
+
+/** A `fetch` of the caller's own may give anything. */
+function checkIsResponse(response: Partial<Response> | undefined): void {
+  const { body, headers, status } = response ?? {};
+  if (typeof status !== 'number' || !headers || (body && typeof body.getReader !== 'function')) {
+    throw invalidArgument('option fetch must resolve to a Response');
+  }
+}
+
+function checkResponse(url: string, response: Response, name: string): void {
+  checkStatus(response, name);
+  if (url.startsWith('https:') && response.url.startsWith('http:')) {
+    throw networkError(name, new Error('it redirects to an address that is not secure'));
+  }
+}
+
+async function download(
+  { url, store }: FileRequest,
+  response: Response,
+  options: ReceiveOptions,
+): Promise<FetchedFile> {
+  const total = expectedBytes(response);
+  const draft = await store.draft(url, total);
+  try {
+    if (response.body) await receive(response.body, total, draft, options);
+  } catch (error) {
+    await draft.drop();
+    throw error;
+  }
+  return { file: draft.file(), draft, validator: validatorOf(response) };
+}

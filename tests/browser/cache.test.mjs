@@ -1,0 +1,124 @@
+// In a page, weights come from the cache: current, whole, downloaded once, without their server too.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { images, safetensors, serve, weightsOf } from '../node/support.mjs';
+import { createModel } from 'wimm';
+import { launch, open, site, skip } from './support.mjs';
+
+const browser = await launch();
+const policy = "script-src 'self' 'wasm-unsafe-eval'; connect-src *";
+const page = browser && (await site({}, { policy }));
+
+const file = (fill) => safetensors(new Map([['weight', { shape: [1000], data: new Float32Array(1000).fill(fill) }]]));
+
+/** A host of weights of another origin than the page, as a CDN is one. `answer` gives [status, headers, body] of a request. */
+async function host(answer) {
+  const requests = [];
+  const state = { requests, answer };
+  state.address = await serve((request, response) => {
+    requests.push(`${request.method} ${request.url}`);
+    const answered = state.answer(request);
+    if (!answered) return request.socket.destroy();
+    const [status, headers, body = ''] = answered;
+    const cors = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'ETag' };
+    return response.writeHead(status, { ...cors, 'content-length': body.length, ...headers }).end(body);
+  });
+  return state;
+}
+
+/** The first element of the weights at an address, as a page loads them. */
+const load = (tab, address) =>
+  tab.evaluate(async (address) => {
+    const weights = await window.wimm.loadStateDict(address).catch((error) => error);
+    return weights.code ?? weights.get('weight').data[0];
+  }, address);
+
+test(
+  'a page loads a model from the cache after a reload, once the server of the weights answers no more',
+  { skip },
+  async () => {
+    const made = await createModel('resnet10t', { threads: 1 });
+    const weights = safetensors(weightsOf(made));
+    made.dispose();
+    const reference = await createModel('resnet10t', { weights, threads: 1 });
+    const expected = (await reference.forward(images(3))).data;
+    reference.dispose();
+
+    const hub = await host(() => [200, { etag: '"one"' }, weights]);
+    const input = images(3);
+    const classify = (tab) =>
+      tab.evaluate(
+        async ([hub, data, shape]) => {
+          const { createModel } = await import('/wimm/index.js');
+          const model = await createModel('resnet10t', { pretrained: true, hub });
+          const result = await model.forward({ data: new Float32Array(data), shape });
+          model.dispose();
+          return [...result.data];
+        },
+        [hub.address, [...input.data], input.shape],
+      );
+    const tab = await open(browser, page);
+    const near = (actual) => actual.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) < 1e-3));
+    near(await classify(tab));
+    hub.answer = () => undefined;
+    await tab.reload();
+    near(await classify(tab));
+    await tab.close();
+  },
+);
+
+test('an entry is taken while its server has the same ETag, and replaced once it has another', { skip }, async () => {
+  let etag = '"one"';
+  let content = file(1);
+  const conditions = [];
+  const address = await site(
+    {
+      '/weights': (request, response) => {
+        conditions.push(request.headers['if-none-match']);
+        if (request.headers['if-none-match'] === etag) return response.writeHead(304).end();
+        return response.writeHead(200, { etag }).end(content);
+      },
+    },
+    { policy },
+  );
+  const tab = await open(browser, address);
+  assert.equal(await load(tab, '/weights'), 1);
+  assert.equal(await load(tab, '/weights'), 1);
+  [etag, content] = ['"two"', file(2)];
+  assert.equal(await load(tab, '/weights'), 2);
+  assert.deepEqual(conditions, [undefined, '"one"', '"one"']);
+  await tab.close();
+});
+
+test('a hub that redirects to another origin is asked without a preflight', { skip }, async () => {
+  let [etag, content] = ['"one"', file(1)];
+  const cdn = await host(() => [200, { etag }, content]);
+  const hub = await host(() => [302, { location: `${cdn.address}/signed` }]);
+  const tab = await open(browser, page);
+  assert.equal(await load(tab, `${hub.address}/weights`), 1);
+  assert.equal(await load(tab, `${hub.address}/weights`), 1);
+  [etag, content] = ['"two"', file(2)];
+  assert.equal(await load(tab, `${hub.address}/weights`), 2);
+  assert.deepEqual(hub.requests, Array(3).fill('GET /weights'));
+  assert.deepEqual(cdn.requests, Array(3).fill('GET /signed'));
+  cdn.answer = () => [503, {}];
+  assert.equal(await load(tab, `${hub.address}/weights`), 2);
+  hub.answer = () => undefined;
+  assert.equal(await load(tab, `${hub.address}/weights`), 2);
+  await tab.close();
+});
+
+test('where the ETag cannot be read, the date tells', { skip }, async () => {
+  let [date, content] = ['Thu, 01 Jan 2026 00:00:00 GMT', file(1)];
+  const cdn = await host(() => [
+    200,
+    { 'access-control-expose-headers': '', etag: '"one"', 'last-modified': date, 'cache-control': 'no-cache' },
+    content,
+  ]);
+  const tab = await open(browser, page);
+  assert.equal(await load(tab, cdn.address), 1);
+  [date, content] = ['Fri, 02 Jan 2026 00:00:00 GMT', file(2)];
+  assert.equal(await load(tab, cdn.address), 2);
+  await tab.close();
+});
