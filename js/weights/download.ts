@@ -6,7 +6,7 @@ import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
 import type { Fetch, WeightsCache } from '../types.js';
 import { type FetchedFile, fetchFile, type FileRequest } from './fetch_file.js';
-import { redact } from './receive.js';
+import { type ReceiveOptions, redact } from './receive.js';
 import { openStore } from './store.js';
 
 export interface LoadContext {
@@ -56,6 +56,7 @@ class Download {
   #head: WeightsHead | undefined;
   #progress: [loaded: number, total: number] | undefined;
   #good = false;
+  #unlock: (() => void) | undefined;
 
   constructor(
     request: FileRequest,
@@ -72,8 +73,15 @@ class Download {
       for (const listener of this.#listeners) listener.onHead(head);
     };
     const options = { name: this.name, maxBytes, idleTimeout, onProgress, onHead, signal: this.#stop.signal };
-    this.#received = fetchFile(request, options);
+    this.#received = this.#fetch(request, options);
     this.#received.catch(onEnd);
+  }
+
+  async #fetch(request: FileRequest, options: ReceiveOptions): Promise<FetchedFile> {
+    this.#unlock = await request.store.lock?.(request.url, options.signal);
+    const fetched = await fetchFile(request, options);
+    if (!fetched.draft) this.#unlock?.();
+    return fetched;
   }
 
   async join({ signal, onProgress, onHead }: LoadContext): Promise<OpenWeights> {
@@ -101,6 +109,7 @@ class Download {
     const received = await this.#received.catch(() => undefined);
     if (this.#good) await received?.draft?.keep(received.validator);
     await received?.draft?.drop();
+    this.#unlock?.();
   }
 }
 

@@ -4,7 +4,7 @@ import type { WeightsFile } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { isNode } from '../platform.js';
 import type { WeightsCache } from '../types.js';
-import { WebStore } from './web_store.js';
+import { SharedWebStore, WebStore } from './web_store.js';
 
 /** A download under way. */
 export interface Draft {
@@ -29,6 +29,8 @@ export interface Store {
   /** The entry of `url`, if it is there. */
   match(url: string): Promise<Entry | undefined>;
   draft(url: string, size: number): Promise<Draft>;
+  /** Waits until no other tab downloads `url`. Gives what lets the next one on. */
+  lock?(url: string, signal: AbortSignal): Promise<() => void>;
 }
 
 const maxReservedBytes = 256 * 2 ** 20; // on a server's word
@@ -83,7 +85,7 @@ export async function openStore(cache: boolean | WeightsCache): Promise<Store> {
     return new FolderStore();
   }
   try {
-    return new WebStore(await caches.open('wimm-1'));
+    return new SharedWebStore(await caches.open('wimm-1'));
   } catch (cause) {
     warnOnce(new WimmError('ERR_CACHE_QUOTA', 'weights are not cached: this page has no Cache Storage', { cause }));
     return noStore;

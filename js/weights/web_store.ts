@@ -59,3 +59,16 @@ export class WebStore implements Store {
     })(size);
   }
 }
+
+/** A store that the tabs of an origin share. */
+export class SharedWebStore extends WebStore implements Store {
+  lock(url: string, signal: AbortSignal): Promise<() => void> {
+    return new Promise((resolve, reject) => {
+      const hold = () => new Promise<void>((release) => resolve(release));
+      // Where there are no locks, two tabs may download the same.
+      navigator.locks
+        .request(`wimm ${url}`, { signal }, hold)
+        .catch((error: unknown) => (signal.aborted ? reject(error as Error) : resolve(() => {})));
+    });
+  }
+}

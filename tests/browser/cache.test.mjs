@@ -122,3 +122,63 @@ test('where the ETag cannot be read, the date tells', { skip }, async () => {
   assert.equal(await load(tab, cdn.address), 2);
   await tab.close();
 });
+
+/** Resolves once a tab of the context waits for another's download. */
+const waiting = (tab) => tab.waitForFunction(async () => (await navigator.locks.query()).pending.length > 0);
+
+test('two tabs that load the same file download it once', { skip }, async () => {
+  let send;
+  const content = file(1);
+  const requests = [];
+  let begun;
+  const asked = new Promise((resolve) => (begun = resolve));
+  const address = await site({
+    '/weights': (request, response) => {
+      requests.push(request.url);
+      send = () => response.end(content);
+      begun();
+    },
+  });
+  const context = await browser.newContext();
+  const [first, second] = [await open(context, address), await open(context, address)];
+  const one = load(first, '/weights');
+  await asked;
+  const two = load(second, '/weights');
+  await waiting(first);
+  const aborted = await second.evaluate(async () => {
+    const { loadStateDict } = window.wimm;
+    const controller = new AbortController();
+    const loading = loadStateDict('/weights', { signal: controller.signal }).catch(({ code }) => code);
+    controller.abort();
+    return loading;
+  });
+  assert.equal(aborted, 'ERR_ABORTED');
+  send();
+  assert.deepEqual(await Promise.all([one, two]), [1, 1]);
+  assert.equal(requests.length, 1);
+  await context.close();
+});
+
+test('a tab that waits for one that is closed downloads by itself', { skip }, async () => {
+  const content = file(1);
+  let begun;
+  const asked = new Promise((resolve) => (begun = resolve));
+  let count = 0;
+  const address = await site({
+    '/weights': (request, response) => {
+      if (count++ > 0) return response.end(content);
+      response.write(content.subarray(0, 100));
+      return begun();
+    },
+  });
+  const context = await browser.newContext();
+  const [first, second] = [await open(context, address), await open(context, address)];
+  load(first, '/weights').catch(() => {});
+  await asked;
+  const loaded = load(second, '/weights');
+  await waiting(second);
+  await first.close();
+  assert.equal(await loaded, 1);
+  assert.equal(count, 2);
+  await context.close();
+});
