@@ -31,10 +31,13 @@ function attempt(work: () => Promise<void>): void {
 }
 
 function showProgress({ stage, loaded, total }: Progress): void {
-  const fraction = total ? loaded / total : undefined;
-  if (fraction === undefined) bar.removeAttribute('value');
-  else bar.value = fraction;
-  if (stage === 'compile') return void (progressText.textContent = 'Starting WebAssembly');
+  // It starts before the download, and ends while that is under way.
+  if (stage === 'compile') {
+    if (loaded === 0) progressText.textContent = 'Starting WebAssembly';
+    return;
+  }
+  if (total) bar.value = loaded / total;
+  else bar.removeAttribute('value');
   const share = `${inMegabytes(loaded)}${total ? ` of ${inMegabytes(total)}` : ''}`;
   const speed = inMegabytes((1000 * loaded) / Math.max(1, performance.now() - loadStart));
   progressText.textContent = stage === 'download' ? `Downloading ${share} · ${speed}/s` : `Packing ${share}`;
