@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
 
+import { samples } from '../../scripts/samples.mjs';
 import { serve } from '../node/support.mjs';
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -55,6 +56,16 @@ export async function site(content = {}, { isolated = false, policy = strictPoli
     if (typeof file === 'function') await file(request, response);
     else response.writeHead(file === undefined ? 404 : 200).end(file);
   });
+}
+
+/** Content for a site: photographs, and the weights of tf_efficientnet_lite0. */
+export async function realContent() {
+  const { weights, photographs } = await samples();
+  return {
+    '/weights.pth': await readFile(weights),
+    '/chelsea.png': await readFile(photographs.chelsea),
+    '/coffee.png': await readFile(photographs.coffee),
+  };
 }
 
 /** A tab of its own storage on a site, whose `window.wimm` is the package. */

@@ -1,0 +1,74 @@
+// Photographs are classified in a page with real weights, of 3, 1 and 25 channels, with the probabilities that timm gives.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { launch, open, realContent, site, skip } from './support.mjs';
+
+// From timm 1.0.31 and PIL; the weights through timm's adapt_input_conv, grey by PIL's convert('L').
+const expected = {
+  3: { chelsea: { 282: 0.3928, 285: 0.3563, 281: 0.1695 }, coffee: { 967: 0.9514, 968: 0.0151, 925: 0.0075 } },
+  1: { chelsea: { 285: 0.6187, 281: 0.1753, 282: 0.1479 }, coffee: { 967: 0.7931, 968: 0.086, 504: 0.0181 } },
+  25: { chelsea: { 282: 0.3735, 285: 0.3413, 281: 0.1952 }, coffee: { 967: 0.9489, 968: 0.0171, 925: 0.0076 } },
+};
+const tolerance = 5e-5 + 1e-4; // of four digits, and of builds that round in another way
+
+const browser = await launch();
+const content = await realContent();
+const addresses = { false: await site(content), true: await site(content, { isolated: true }) };
+
+/** Runs in the page: the three most probable classes of each photograph. 25 bands are its colours over and over. */
+async function classify(inChans) {
+  const model = await window.wimm.createModel('tf_efficientnet_lite0', { weights: '/weights.pth', inChans });
+  const stem = model.parameters().get('conv_stem.weight').shape;
+  const classes = {};
+  for (const name of ['chelsea', 'coffee']) {
+    let image = await (await fetch(`/${name}.png`)).blob();
+    if (inChans > 3) {
+      const bitmap = await createImageBitmap(image);
+      const { width, height } = bitmap;
+      const context = Object.assign(document.createElement('canvas'), { width, height }).getContext('2d');
+      context.drawImage(bitmap, 0, 0);
+      const rgba = context.getImageData(0, 0, width, height).data;
+      const data = Uint8Array.from({ length: width * height * inChans }, (_, i) => {
+        const [pixel, channel] = [Math.floor(i / inChans), i % inChans];
+        return rgba[4 * pixel + (channel % 3)];
+      });
+      image = { data, width, height, channels: inChans };
+    }
+    classes[name] = await model.classify(image, { topK: 3 });
+  }
+  const { backend } = model;
+  model.dispose();
+  return { stem, classes, backend };
+}
+
+for (const isolated of [false, true]) {
+  for (const inChans of [3, 1, 25]) {
+    const page = isolated ? 'a cross-origin isolated page' : 'a page';
+    test(`${page} classifies photographs by ${inChans} channels`, { skip }, async () => {
+      const tab = await open(browser, addresses[isolated]);
+      const { stem, classes, backend } = await tab.evaluate(classify, inChans);
+      await tab.close();
+      assert.deepEqual(stem, [32, inChans, 3, 3]);
+      assert.equal(backend.worker, true);
+      assert.equal(backend.threads > 1, isolated);
+      for (const [name, probabilities] of Object.entries(expected[inChans])) {
+        assert.deepEqual(
+          classes[name].map(({ index }) => String(index)).toSorted(),
+          Object.keys(probabilities).toSorted(),
+        );
+        for (const { index, label, probability } of classes[name]) {
+          const error = Math.abs(probability - probabilities[index]);
+          assert.ok(error <= tolerance, `${name}: ${label} ${probability}, timm: ${probabilities[index]}`);
+        }
+      }
+      if (inChans === 3) {
+        assert.deepEqual(
+          classes.chelsea.map(({ label }) => label),
+          ['tiger cat', 'Egyptian cat', 'tabby, tabby cat'],
+        );
+        assert.equal(classes.coffee[0].label, 'espresso');
+      }
+    });
+  }
+}
