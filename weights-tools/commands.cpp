@@ -37,16 +37,15 @@ std::vector<std::string> parameter_names(const std::string& architecture) {
   return names;
 }
 
-// Builds the model from these weights, with as many classes as they have: that checks names, types and shapes.
+// Builds the model from these weights, under timm's names, with as many classes as they have: that checks names, types
+// and shapes.
 void check_fits(const StateDict& state_dict, const PretrainedCfg& cfg) {
   ModelOptions options;
   options.weights = &state_dict;
   options.num_classes = cfg.num_classes;
   options.label_offset = cfg.label_offset;
-  const std::vector<std::string> names = timm_names(state_dict.tensors(), parameter_names(cfg.architecture));
-  for (size_t i = 0; i < names.size(); ++i) {
-    const Shape& shape = state_dict.tensors()[i].shape;
-    if (!cfg.classifier.empty() && names[i] == cfg.classifier.front() + ".weight" && !shape.empty() &&
+  for (const auto& [name, dtype, shape] : state_dict.tensors()) {
+    if (!cfg.classifier.empty() && name == cfg.classifier.front() + ".weight" && !shape.empty() &&
         shape[0] != cfg.num_classes + cfg.label_offset) {
       options.num_classes = shape[0];
       options.label_offset = 0;
@@ -71,16 +70,14 @@ Tensor convert_tensor(const Tensor& tensor, DType dtype, const std::string& name
   return narrow(single, dtype, name);
 }
 
-// The tensors of the model, in its order and under its names.
+// The tensors of the model, in its order.
 PackContents contents_of(const StateDict& state_dict, const PretrainedCfg& cfg, DType dtype) {
-  const std::vector<std::string> parameters = parameter_names(cfg.architecture);
-  const std::vector<std::string> names = timm_names(state_dict.tensors(), parameters);
   std::unordered_map<std::string_view, size_t> index_of;
-  for (size_t i = 0; i < names.size(); ++i) index_of.emplace(names[i], i);
+  for (size_t i = 0; i < state_dict.tensors().size(); ++i) index_of.emplace(state_dict.tensors()[i].name, i);
 
   PackContents contents{cfg.tag.empty() ? cfg.architecture : cfg.architecture + "." + cfg.tag, cfg.json, {}, {}};
   std::vector<size_t> sources;
-  for (const std::string& name : parameters) {
+  for (const std::string& name : parameter_names(cfg.architecture)) {
     const auto found = index_of.find(name);
     if (found == index_of.end()) continue;  // what the model may lack: `check_fits` has passed
     const TensorInfo& info = state_dict.tensors()[found->second];
@@ -88,8 +85,7 @@ PackContents contents_of(const StateDict& state_dict, const PretrainedCfg& cfg, 
     sources.push_back(found->second);
   }
   contents.read = [&state_dict, sources, tensors = contents.tensors](size_t index) {
-    return convert_tensor(read_as_timm(state_dict, sources[index], tensors[index].name), tensors[index].dtype,
-                          tensors[index].name);
+    return convert_tensor(state_dict.read(sources[index]), tensors[index].dtype, tensors[index].name);
   };
   return contents;
 }
@@ -143,7 +139,8 @@ void convert(const ConvertOptions& options) {
     throw Error(ErrorCode::invalid_argument, "the output is the input, " + quote(options.input));
   }
   const PretrainedCfg cfg = pretrained_cfg(options.model);
-  const auto state_dict = load_state_dict(file_source(options.input), {}, options.key);
+  const auto checkpoint = load_state_dict(file_source(options.input), {}, options.key);
+  const auto state_dict = filter_checkpoint(*checkpoint, parameter_names(cfg.architecture)).state_dict;
   check_fits(*state_dict, cfg);
 
   PackContents contents = contents_of(*state_dict, cfg, options.dtype);

@@ -67,16 +67,18 @@ class StateDict {
 std::unique_ptr<StateDict> load_state_dict(std::shared_ptr<const ByteSource> source, const ReadLimits& limits = {},
                                            const std::optional<std::string>& key = {});
 
-// The names by which a timm model with these parameters knows the tensors of a checkpoint, one for each tensor. A
-// checkpoint with the names of EfficientNet-PyTorch (`_blocks.7._depthwise_conv.weight`), or torchvision's for
-// DenseNet, RegNet and VGG, or the authors' for TResNet, or those of CLIP, OpenCLIP, DINOv2, AIMv2 or DeiT III for a
-// vision transformer, is recognised by its content; others keep theirs. A tensor that is not of the model, but of a text
-// encoder beside it, has an empty name.
-std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters);
+// A checkpoint as timm's checkpoint_filter_fn gives it to a model.
+struct FilteredCheckpoint {
+  std::unique_ptr<StateDict> state_dict;  // of the names of timm; reads from the checkpoint, which outlives it
+  // Its position embeddings are resampled to a square, which is cut to the model's grid (RADIO).
+  bool cuts_positions;
+};
 
-// Reads tensor `index`, whose name in timm is `timm_name`, as timm holds it: TResNet's authors have in-place activated
-// norms, whose scale is |weight| + 1e-5 there.
-Tensor read_as_timm(const StateDict& state_dict, size_t index, std::string_view timm_name);
+// For a model with parameters of these names. Recognised by content: EfficientNet-PyTorch's checkpoints; torchvision's
+// of DenseNet, RegNet and VGG; the authors' of TResNet; and for vision transformers those of CLIP, OpenCLIP, DINOv2,
+// AIMv2, BEiT-3, RADIO, MobileCLIP and DeiT III. Others keep their names. What is not of the model, such as a text
+// encoder, is left out.
+FilteredCheckpoint filter_checkpoint(const StateDict& state_dict, std::span<const std::string> parameters);
 
 // timm's adapt_input_conv: the weight [O, 3·n, kH, kW] of a first convolution for another number of input channels.
 // 1 channel: the sum over the input axis (over groups of three where there are more than 3, as space-to-depth stems

@@ -31,6 +31,7 @@ struct Parameter {
   bool takes_input = false;                 // a first convolution: adapted to the number of input channels
   bool classifier = false;                  // dropped from a checkpoint of another number of classes
   std::optional<PositionGrid> positions{};  // resampled from a checkpoint of another grid
+  std::optional<Resampling> patches{};      // a patch embedding: resampled from a checkpoint of patches of another size
   std::vector<float> constant{};            // the data of Init::constant
 };
 

@@ -69,7 +69,76 @@ std::vector<float> resample_axis(std::span<const float> x, int64_t outer, int64_
   return y;
 }
 
+using Matrix = std::vector<std::vector<double>>;  // of rows
+
+// The matrix that resizes an axis: [out, in].
+Matrix resize_matrix(int64_t in, int64_t out, Resampling resampling) {
+  Matrix matrix(out, std::vector<double>(in));
+  const std::vector<Taps> taps = taps_of(in, out, resampling);
+  for (int64_t i = 0; i < out; ++i)
+    for (size_t k = 0; k < taps[i].weights.size(); ++k)
+      matrix[i][taps[i].first + static_cast<int64_t>(k)] = taps[i].weights[k];
+  return matrix;
+}
+
+Matrix transposed(const Matrix& a) {
+  Matrix result(a[0].size(), std::vector<double>(a.size()));
+  for (size_t i = 0; i < a.size(); ++i)
+    for (size_t j = 0; j < a[0].size(); ++j) result[j][i] = a[i][j];
+  return result;
+}
+
+Matrix product(const Matrix& a, const Matrix& b) {
+  Matrix result(a.size(), std::vector<double>(b[0].size()));
+  for (size_t i = 0; i < a.size(); ++i)
+    for (size_t k = 0; k < b.size(); ++k)
+      for (size_t j = 0; j < b[0].size(); ++j) result[i][j] += a[i][k] * b[k][j];
+  return result;
+}
+
+// x where a · x = b, by Gauss's elimination with pivots; a is square.
+Matrix solve(Matrix a, Matrix b) {
+  const size_t size = a.size();
+  for (size_t column = 0; column < size; ++column) {
+    size_t pivot = column;
+    for (size_t row = column; row < size; ++row)
+      if (std::abs(a[row][column]) > std::abs(a[pivot][column])) pivot = row;
+    std::swap(a[column], a[pivot]);
+    std::swap(b[column], b[pivot]);
+    for (size_t row = 0; row < size; ++row) {
+      if (row == column) continue;
+      const double factor = a[row][column] / a[column][column];
+      for (size_t k = column; k < size; ++k) a[row][k] -= factor * a[column][k];
+      for (size_t k = 0; k < b[row].size(); ++k) b[row][k] -= factor * b[column][k];
+    }
+  }
+  for (size_t row = 0; row < size; ++row)
+    for (double& value : b[row]) value /= a[row][row];
+  return b;
+}
+
+// Moore and Penrose's inverse of a matrix of full rank.
+Matrix pseudo_inverse(const Matrix& a) {
+  const Matrix t = transposed(a);
+  return a.size() >= a[0].size() ? solve(product(t, a), t) : transposed(solve(product(a, t), a));
+}
+
+// The pseudo-inverse of resizing an axis, transposed, as what gives each output: [out, in] → of `in` weights `out`.
+std::vector<Taps> patch_taps(int64_t in, int64_t out, Resampling resampling) {
+  std::vector<Taps> taps;
+  for (const auto& row : transposed(pseudo_inverse(resize_matrix(in, out, resampling))))
+    taps.push_back({0, {row.begin(), row.end()}});
+  return taps;
+}
+
 }  // namespace
+
+std::vector<float> resample_patch_weights(std::span<const float> weights, int64_t count, Size2d from, Size2d to,
+                                          Resampling resampling) {
+  if (resampling == Resampling::bilinear_aligned) resampling = Resampling::bilinear;  // timm aligns no patches' corners
+  const auto rows = resample_axis(weights, count * from[0], from[1], 1, patch_taps(from[1], to[1], resampling));
+  return resample_axis(rows, count, from[0], to[1], patch_taps(from[0], to[0], resampling));
+}
 
 std::vector<float> resample_grid(std::span<const float> values, Size2d from, Size2d to, int64_t channels,
                                  Resampling resampling) {

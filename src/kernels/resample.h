@@ -16,4 +16,9 @@ std::vector<float> resample_grid(std::span<const float> values, Size2d from, Siz
 std::vector<float> resample_positions(std::span<const float> positions, int64_t prefix, Size2d from, Size2d to,
                                       int64_t channels, Resampling resampling);
 
+// Weights of a patch embedding, `count` kernels [height, width], for patches of another size, as timm's
+// resample_patch_embed: a patch that is resized as PyTorch does gives what it gave before.
+std::vector<float> resample_patch_weights(std::span<const float> weights, int64_t count, Size2d from, Size2d to,
+                                          Resampling resampling);
+
 }  // namespace wimm

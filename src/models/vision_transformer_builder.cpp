@@ -254,6 +254,8 @@ Network build_vision_transformer(const VisionTransformer& spec, const BuildOptio
     x = scope.conv2d(
         "proj", x,
         {.out_channels = spec.embed_dim, .kernel = spec.patch_size, .stride = spec.patch_size, .bias = !spec.pre_norm});
+    Graph& graph = scope.graph();
+    graph.parameters[std::get<Conv2d>(graph.nodes[x].op).weight].patches = spec.resampling;
     return spec.embed_norm ? nn::token_norm(scope, "norm", x, spec.norm) : x;
   });
 }

@@ -58,13 +58,30 @@ std::optional<Size2d> checkpoint_grid(const PositionGrid& positions, int64_t tok
   return side > 0 && side * side == count ? std::optional(Size2d{side, side}) : std::nullopt;
 }
 
-Tensor resample(const Tensor& tensor, const Parameter& parameter) {
-  const auto& [size, prefix, native, resampling] = *parameter.positions;
+// A patch embedding's weight in the model's form: [O, I, H, W], where old checkpoints have [O, I·H·W].
+Shape patch_shape(const Parameter& parameter, const Shape& shape) {
+  if (!parameter.patches || shape.size() != 2 || shape[0] != parameter.shape[0]) return shape;
+  const int64_t height = parameter.shape[2], width = parameter.shape[3];
+  return shape[1] % (height * width) == 0 ? Shape{shape[0], shape[1] / (height * width), height, width} : shape;
+}
+
+// Whether it is of patches of another size.
+bool is_of_other_patches(const Parameter& parameter, const Shape& shape) {
+  return parameter.patches && shape.size() == 4 && shape[2] > 0 && shape[3] > 0 &&
+         (shape[2] != parameter.shape[2] || shape[3] != parameter.shape[3]) && std::max(shape[2], shape[3]) <= 256;
+}
+
+Tensor tensor_of(std::span<const float> values, Shape shape, DType dtype) {
+  const auto bytes = std::as_bytes(values);
+  return cast({DType::float32, std::move(shape), {bytes.begin(), bytes.end()}}, dtype);
+}
+
+Tensor resample_patches(const Tensor& tensor, const Parameter& parameter) {
+  const Shape shape{tensor.shape[0], tensor.shape[1], parameter.shape[2], parameter.shape[3]};
   const std::vector<float> values =
-      resample_positions(to_float32(tensor), prefix, *checkpoint_grid(*parameter.positions, tensor.shape.rbegin()[1]),
-                         size, parameter.shape[2], resampling);
-  const auto bytes = std::as_bytes(std::span(values));
-  return cast({DType::float32, parameter.shape, {bytes.begin(), bytes.end()}}, tensor.dtype);
+      resample_patch_weights(to_float32(tensor), shape[0] * shape[1], {tensor.shape[2], tensor.shape[3]},
+                             {shape[2], shape[3]}, *parameter.patches);
+  return tensor_of(values, shape, tensor.dtype);
 }
 
 uint64_t mix(uint64_t z) {
@@ -139,7 +156,26 @@ Parameters::Parameters(const Network& network, const ModelOptions& options, std:
   if (options_.weights) match();
 }
 
+Tensor Parameters::resample(const Tensor& tensor, const Parameter& parameter) const {
+  const auto& [size, prefix, native, resampling] = *parameter.positions;
+  const int64_t channels = parameter.shape[2];
+  const Size2d from = *checkpoint_grid(*parameter.positions, tensor.shape.rbegin()[1]);
+  if (!checkpoint_.cuts_positions || prefix > 0)
+    return tensor_of(resample_positions(to_float32(tensor), prefix, from, size, channels, resampling), parameter.shape,
+                     tensor.dtype);
+  const int64_t side = std::max(size[0], size[1]);
+  const std::vector<float> square = resample_grid(to_float32(tensor), from, {side, side}, channels, resampling);
+  std::vector<float> cut;
+  for (int64_t y = 0; y < size[0]; ++y) {
+    const auto row = square.begin() + y * side * channels;
+    cut.insert(cut.end(), row, row + size[1] * channels);
+  }
+  return tensor_of(cut, parameter.shape, tensor.dtype);
+}
+
 Parameters::Fit Parameters::fit(const Parameter& parameter, Shape shape) const {
+  shape = patch_shape(parameter, shape);
+  if (is_of_other_patches(parameter, shape)) std::copy_n(parameter.shape.begin() + 2, 2, shape.begin() + 2);
   if (parameter.init == Init::token)  // tokens and positions of one batch, which some checkpoints leave out
     shape.insert(shape.begin(), parameter.shape.size() - std::min(parameter.shape.size(), shape.size()), 1);
   if (parameter.positions && shape.size() == 3 && shape[2] == parameter.shape[2]) {
@@ -168,12 +204,12 @@ std::string Parameters::mismatch(const Parameter& parameter, const TensorInfo& t
 
 void Parameters::match() {
   const auto& parameters = network_.graph.parameters;
-  const auto& tensors = options_.weights->tensors();
   std::vector<std::string> parameter_names;
   for (const Parameter& parameter : parameters) parameter_names.push_back(parameter.name);
-  const std::vector<std::string> names = timm_names(tensors, parameter_names);
+  checkpoint_ = filter_checkpoint(*options_.weights, parameter_names);
+  const auto& tensors = checkpoint_.state_dict->tensors();
   std::unordered_map<std::string_view, size_t> by_name;
-  for (size_t i = 0; i < tensors.size(); ++i) by_name.emplace(names[i], i);
+  for (size_t i = 0; i < tensors.size(); ++i) by_name.emplace(tensors[i].name, i);
 
   for (size_t i = 0; i < parameters.size(); ++i) {
     const Parameter& parameter = parameters[i];
@@ -191,8 +227,8 @@ void Parameters::match() {
     if (fit_[i] == Fit::none && !(parameter.classifier && options_.reset_classifier))
       report_.mismatched.push_back(mismatch(parameter, tensor));
   }
-  for (const std::string& name : names) {
-    if (name.empty() || !by_name.contains(name) || is_in_module(name, network_.unused_modules)) continue;
+  for (const auto& [name, dtype, shape] : tensors) {
+    if (!by_name.contains(name) || is_in_module(name, network_.unused_modules)) continue;
     if (options_.num_classes == 0 && is_in_module(name, network_.classifier)) continue;
     report_.unexpected.push_back(name);
   }
@@ -232,8 +268,10 @@ std::vector<float> Parameters::finish(const Tensor& tensor, std::string_view nam
 std::vector<float> Parameters::read_weights(ParameterId id) const {
   const Parameter& parameter = network_.graph.parameters[id];
   if (parameter.init == Init::constant || fit_[id] == Fit::none) return random_parameter(parameter, options_.seed);
-  Tensor tensor = read_as_timm(*options_.weights, source_[id], parameter.name);
+  Tensor tensor = checkpoint_.state_dict->read(source_[id]);
   if (options_.check_finite) check_finite(tensor, parameter.name);
+  tensor.shape = patch_shape(parameter, tensor.shape);
+  if (is_of_other_patches(parameter, tensor.shape)) tensor = resample_patches(tensor, parameter);
   if (fit_[id] == Fit::resample) tensor = resample(tensor, parameter);
   if (fit_[id] == Fit::adapt_input) tensor = adapt_input_conv(tensor, options_.in_chans);
   if (fit_[id] == Fit::drop_rows) {

@@ -9,6 +9,7 @@
 #include "graph/graph.h"
 #include "kernels/kernel.h"
 #include "wimm/model.h"
+#include "wimm/weights.h"
 
 namespace wimm {
 
@@ -33,6 +34,7 @@ class Parameters final : public ParameterReader {
 
   void match();
   Fit fit(const Parameter& parameter, Shape shape) const;
+  Tensor resample(const Tensor& tensor, const Parameter& parameter) const;
   std::string mismatch(const Parameter& parameter, const TensorInfo& tensor) const;
   void throw_mismatch() const;
   std::vector<float> read_weights(ParameterId id) const;
@@ -41,7 +43,8 @@ class Parameters final : public ParameterReader {
   const Network& network_;
   const ModelOptions& options_;
   std::vector<bool> needed_;
-  std::vector<size_t> source_;  // by parameter: index in the state dict
+  FilteredCheckpoint checkpoint_;
+  std::vector<size_t> source_;  // by parameter: index in the checkpoint
   std::vector<Fit> fit_;        // by parameter
   LoadReport report_;
   uint64_t bytes_done_ = 0, bytes_total_ = 0;

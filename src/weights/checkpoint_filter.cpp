@@ -1,11 +1,15 @@
-// Checkpoints of other projects whose tensors differ from timm's only by name.
+// Checkpoints of other projects as timm's `checkpoint_filter_fn`s give them to its models.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
+#include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
 
+#include "wimm/error.h"
 #include "wimm/weights.h"
 
 namespace wimm {
@@ -151,9 +155,10 @@ void rename_regnet(std::vector<std::string>& names) {
 }
 
 // "body.layer2.0.conv1.0.0.weight" and "body.layer2.0.downsample.1.1.weight" have what kTResNet names behind a number.
-void rename_tresnet(std::span<const std::string> parameters, std::vector<std::string>& names) {
-  if (std::ranges::find(parameters, kTResNetStem) == parameters.end()) return;
-  if (std::ranges::find(names, kTResNetStem) != names.end()) return;
+// Whether the checkpoint is of that kind.
+bool rename_tresnet(std::span<const std::string> parameters, std::vector<std::string>& names) {
+  if (std::ranges::find(parameters, kTResNetStem) == parameters.end()) return false;
+  if (std::ranges::find(names, kTResNetStem) != names.end()) return false;
   for (std::string& name : names) {
     for (const std::string_view module : {".conv", ".downsample."}) {
       const size_t found = name.find(module);
@@ -163,6 +168,7 @@ void rename_tresnet(std::span<const std::string> parameters, std::vector<std::st
       if (renamed) name.replace(end, std::string::npos, *renamed);
     }
   }
+  return true;
 }
 
 // Each occurrence of `from`.
@@ -185,7 +191,8 @@ bool contains(std::span<const std::string> names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-// As timm's _convert_openai_clip, DINOv2, AIMv2 and DeiT III.
+// As timm's _convert_openai_clip, _convert_dinov2, _convert_aimv2, _convert_beit3, _convert_radio and
+// _convert_mobileclip, and its layer scales of DeiT III.
 constexpr Rename kClip[] = {{"conv1", "patch_embed.proj"},
                             {"positional_embedding", "pos_embed"},
                             {"class_embedding", "cls_token"},
@@ -206,49 +213,320 @@ constexpr Rename kAimV2[] = {{"norm_1", "norm1"},
                              {"post_trunk_norm.", "norm."},
                              {"mlp.fc1", "mlp.fc1_g"},
                              {"mlp.fc3", "mlp.fc1_x"}};
+constexpr Rename kBeit3[] = {{"beit3.", ""},
+                             {"vision_embed.cls_token", "cls_token"},
+                             {"vision_embed.", "patch_embed."},
+                             {"embed_positions.", "pos_embed."},
+                             {"encoder.", ""},
+                             {"layers.", "blocks."},
+                             {"ffn_layernorm.", "norm."},
+                             {"ffn.", "mlp."},
+                             {"self_attn_layer_norm.", "norm1."},
+                             {"self_attn.", "attn."},
+                             {"final_layer_norm.", "norm2."},
+                             {"inner_attn_ln", "norm"},
+                             {"out_proj", "proj"},
+                             {".A.", "."}};
+constexpr Rename kRadio[] = {{".grandma", ".gamma"}};
+constexpr Rename kMobileClip[] = {{"patch_emb.", "patch_embed.backbone."},
+                                  {"block.conv", "conv"},
+                                  {"block.norm", "bn"},
+                                  {"post_transformer_norm.", "norm."},
+                                  {"pre_norm_mha.0", "norm1"},
+                                  {"pre_norm_mha.1", "attn"},
+                                  {"pre_norm_ffn.0", "norm2"},
+                                  {"pre_norm_ffn.1", "mlp.fc1"},
+                                  {"pre_norm_ffn.4", "mlp.fc2"},
+                                  {"qkv_proj.", "qkv."},
+                                  {"out_proj.", "proj."},
+                                  {"transformer.", "blocks."},
+                                  {"pos_embed.pos_embed.pos_embed", "pos_embed"}};
 constexpr Rename kDeit3[] = {{".gamma_1", ".ls1.gamma"}, {".gamma_2", ".ls2.gamma"}};
 
-void rename_vision_transformer(std::span<const std::string> parameters, std::vector<std::string>& names) {
-  if (!contains(parameters, "patch_embed.proj.weight") || !contains(parameters, "blocks.0.norm1.weight")) return;
-  if (contains(names, "visual.class_embedding")) {
-    keep_module(names, "visual.");
-    replace_all(names, kClip);
-  } else if (contains(names, "visual.trunk.blocks.0.norm1.weight")) {
-    keep_module(names, "visual.trunk.");
-  } else if (contains(names, "preprocessor.patchifier.proj.weight")) {
-    replace_all(names, kAimV2);
-  } else if (contains(names, "vision_encoder.mask_token")) {
-    keep_module(names, "vision_encoder.");
+// Where a checkpoint of a vision transformer comes from.
+enum class Origin : uint8_t { timm, clip, open_clip, dinov2, aimv2, beit3, radio, mobile_clip };
+
+Origin rename_vision_transformer(std::span<const std::string> parameters, std::vector<std::string>& names) {
+  const auto embeds_patches = [](std::string_view name) { return name.starts_with("patch_embed."); };
+  if (!contains(parameters, "blocks.0.norm1.weight") || std::ranges::none_of(parameters, embeds_patches))
+    return Origin::timm;
+  Origin origin = Origin::timm;
+  for (const std::string prefix : {"visual.", "module.visual."}) {
+    if (contains(names, prefix + "class_embedding")) {
+      origin = Origin::clip;
+      keep_module(names, prefix);
+      replace_all(names, kClip);
+    } else if (contains(names, prefix + "trunk.pos_embed") || contains(names, prefix + "trunk.blocks.0.norm1.weight")) {
+      origin = Origin::open_clip;
+      for (std::string& name : names)
+        if (name == prefix + "head.proj.weight") name = prefix + "trunk.head.weight";
+      keep_module(names, prefix + "trunk.");
+    }
   }
-  if (contains(names, "mask_token")) replace_all(names, kDinoV2);
+  if (contains(names, "vision_encoder.mask_token")) keep_module(names, "vision_encoder.");
+  if (contains(names, "mask_token")) {
+    origin = Origin::dinov2;
+    replace_all(names, kDinoV2);
+  } else if (contains(names, "preprocessor.patchifier.proj.weight")) {
+    origin = Origin::aimv2;
+    replace_all(names, kAimV2);
+  } else if (contains(names, "beit3.vision_embed.proj.weight")) {
+    origin = Origin::beit3;
+    for (std::string& name : names)  // those of the text are the branches B
+      if (name.find(".B.") != std::string::npos || name == "beit3.text_embed.weight" ||
+          name == "beit3.vision_embed.mask_token")
+        name.clear();
+    replace_all(names, kBeit3);
+  } else if (contains(names, "radio_model.model.patch_generator.embedder.weight")) {
+    origin = Origin::radio;
+    keep_module(names, "radio_model.model.");
+    for (std::string& name : names)
+      if (!name.starts_with("blocks.") && !name.starts_with("patch_generator.")) name.clear();
+    replace_all(names, kRadio);
+  } else if (contains(names, "image_encoder.model.patch_emb.0.block.conv.weight")) {
+    origin = Origin::mobile_clip;
+    keep_module(names, "image_encoder.model.");
+    replace_all(names, kMobileClip);
+  }
   replace_all(names, kDeit3);
-  // For training alone, for a text encoder, or for a layer that the models have no longer.
+  // For training alone, or for a layer that the models have no longer.
   for (std::string& name : names)
-    if (name == "mask_token" || name == "proj" || name.starts_with("pre_logits.")) name.clear();
+    if (name == "mask_token" || name.starts_with("pre_logits.")) name.clear();
+  return origin;
 }
+
+// A tensor under its name in timm, and how it is made of those of the checkpoint.
+struct Entry {
+  TensorInfo info;
+  std::function<Tensor()> read;
+};
+using Entries = std::vector<Entry>;
+
+Entry* entry_of(Entries& entries, std::string_view name) {
+  const auto found =
+      std::ranges::find(entries, name, [](const Entry& entry) -> std::string_view { return entry.info.name; });
+  return found == entries.end() ? nullptr : &*found;
+}
+
+void drop(Entries& entries, std::string_view name) {
+  std::erase_if(entries, [&](const Entry& entry) { return entry.info.name == name; });
+}
+
+Entry zeros(std::string name, DType dtype, Shape shape) {
+  const TensorInfo info{std::move(name), dtype, std::move(shape)};
+  return {info, [info] {
+            return Tensor{info.dtype, info.shape,
+                          std::vector<std::byte>(static_cast<size_t>(element_count(info.shape)) * size_of(info.dtype))};
+          }};
+}
+
+// The elements from `begin` on, as many as `shape` has, in that shape.
+Entry part_of(const Entry& entry, std::string name, int64_t begin, Shape shape) {
+  const TensorInfo info{std::move(name), entry.info.dtype, std::move(shape)};
+  return {info, [info, begin, read = entry.read] {
+            Tensor tensor = read();
+            const auto item = static_cast<int64_t>(size_of(info.dtype)), first = begin * item;
+            const auto data = tensor.data.begin() + first;
+            return Tensor{info.dtype, info.shape, {data, data + element_count(info.shape) * item}};
+          }};
+}
+
+Entry reshaped(const Entry& entry, std::string name, Shape shape) {
+  return part_of(entry, std::move(name), 0, std::move(shape));
+}
+
+// [O, I] → [I, O]
+Entry transposed(const Entry& entry, std::string name) {
+  const TensorInfo info{std::move(name), entry.info.dtype, {entry.info.shape[1], entry.info.shape[0]}};
+  return {info, [info, read = entry.read] {
+            const Tensor tensor = read();
+            const auto rows = static_cast<size_t>(tensor.shape[0]), columns = static_cast<size_t>(tensor.shape[1]);
+            const size_t item = size_of(tensor.dtype);
+            Tensor result{tensor.dtype, info.shape, std::vector<std::byte>(tensor.data.size())};
+            for (size_t row = 0; row < rows; ++row)
+              for (size_t column = 0; column < columns; ++column)
+                std::memcpy(&result.data[(column * rows + row) * item], &tensor.data[(row * columns + column) * item],
+                            item);
+            return result;
+          }};
+}
+
+// Along the first dimension, in which alone they may differ.
+Entry concatenated(const std::vector<Entry>& parts, std::string name) {
+  TensorInfo info{std::move(name), parts[0].info.dtype, parts[0].info.shape};
+  for (size_t i = 1; i < parts.size(); ++i) info.shape[0] += parts[i].info.shape[0];
+  return {info, [info, parts] {
+            Tensor result{info.dtype, info.shape, {}};
+            for (const Entry& part : parts) {
+              const Tensor tensor = part.read();
+              result.data.insert(result.data.end(), tensor.data.begin(), tensor.data.end());
+            }
+            return result;
+          }};
+}
+
+Entry sum_of(const Entry& a, const Entry& b, std::string name) {
+  return {{std::move(name), a.info.dtype, a.info.shape}, [dtype = a.info.dtype, a = a.read, b = b.read] {
+            const Tensor tensor = a();
+            std::vector<float> sum = to_float32(tensor);
+            const std::vector<float> other = to_float32(b());
+            for (size_t i = 0; i < sum.size(); ++i) sum[i] += other[i];
+            const auto bytes = std::as_bytes(std::span(sum));
+            return cast({DType::float32, tensor.shape, {bytes.begin(), bytes.end()}}, dtype);
+          }};
+}
+
+// A projection that ends the models of image and text is timm's classifier, which has a bias.
+void convert_projection(Entries& entries, std::string_view name, bool transpose) {
+  const Entry* projection = entry_of(entries, name);
+  if (projection == nullptr || projection->info.shape.size() != 2) return;
+  Entry head = transpose ? transposed(*projection, "head.weight") : *projection;
+  drop(entries, name);
+  entries.push_back(zeros("head.bias", head.info.dtype, {head.info.shape[0]}));
+  entries.push_back(std::move(head));
+}
+
+// The class token takes its position's embedding; what is left are those of patches.
+void convert_registers(Entries& entries) {
+  const Entry *registers = entry_of(entries, "register_tokens"), *token = entry_of(entries, "cls_token"),
+              *positions = entry_of(entries, "pos_embed");
+  if (registers == nullptr || token == nullptr || positions == nullptr) return;
+  const Shape& shape = positions->info.shape;
+  if (shape.size() != 3 || shape[0] != 1 || shape[1] < 1 || token->info.shape != Shape{1, 1, shape[2]}) return;
+  std::vector<Entry> converted{reshaped(*registers, "reg_token", registers->info.shape),
+                               sum_of(*token, part_of(*positions, "", 0, {1, 1, shape[2]}), "cls_token"),
+                               part_of(*positions, "pos_embed", shape[2], {1, shape[1] - 1, shape[2]})};
+  for (const std::string_view name : {"register_tokens", "cls_token", "pos_embed"}) drop(entries, name);
+  entries.insert(entries.end(), converted.begin(), converted.end());
+}
+
+void convert_beit3(Entries& entries) {
+  if (const Entry* positions = entry_of(entries, "pos_embed.weight"); positions && positions->info.shape.size() == 2) {
+    const int64_t count = positions->info.shape[0], channels = positions->info.shape[1];
+    if (count > 2) {  // the first two are of no token
+      Entry converted = part_of(*positions, "pos_embed", 2 * channels, {1, count - 2, channels});
+      *entry_of(entries, "pos_embed.weight") = std::move(converted);
+    }
+  }
+  std::map<std::string, std::vector<Entry>> parts;  // of queries, keys and values
+  for (const std::string part : {"q_proj.", "k_proj.", "v_proj."})
+    for (const Entry& entry : entries)
+      if (const size_t at = entry.info.name.find(".attn." + part); at != std::string::npos)
+        parts[std::string(entry.info.name).replace(at + 6, part.size(), "qkv.")].push_back(entry);
+  std::set<std::string> fused;
+  for (const auto& [name, three] : parts) {
+    const auto alike = [&](const Entry& entry) {
+      return !entry.info.shape.empty() && entry.info.shape == three[0].info.shape &&
+             entry.info.dtype == three[0].info.dtype;
+    };
+    if (three.size() != 3 || !std::ranges::all_of(three, alike)) continue;
+    for (const Entry& part : three) fused.insert(part.info.name);
+    entries.push_back(concatenated(three, name));
+  }
+  std::erase_if(entries, [&](const Entry& entry) { return fused.contains(entry.info.name); });
+}
+
+void convert_radio(Entries& entries) {
+  Entries converted;
+  for (Entry& entry : entries) {
+    const Shape& shape = entry.info.shape;
+    const std::string& name = entry.info.name;
+    if (name == "patch_generator.embedder.weight" && shape.size() == 2) {
+      const auto side = static_cast<int64_t>(std::sqrt(static_cast<double>(shape[1] / 3)));
+      if (shape[1] != 3 * side * side) continue;
+      converted.push_back(reshaped(entry, "patch_embed.proj.weight", {shape[0], 3, side, side}));
+      converted.push_back(zeros("patch_embed.proj.bias", entry.info.dtype, {shape[0]}));
+    } else if (name == "patch_generator.pos_embed") {
+      converted.push_back(reshaped(entry, "pos_embed", shape));
+    } else if (name == "patch_generator.cls_token.token" && shape.size() == 2 && shape[0] > 1) {
+      converted.push_back(part_of(entry, "cls_token", 0, {1, 1, shape[1]}));
+      converted.push_back(part_of(entry, "reg_token", shape[1], {1, shape[0] - 1, shape[1]}));
+    } else if (name.starts_with("blocks.")) {
+      converted.push_back(std::move(entry));
+    }
+  }
+  entries = std::move(converted);
+}
+
+void convert_mobile_clip(Entries& entries) {
+  convert_projection(entries, "classifier.proj", true);
+  Entry* positions = entry_of(entries, "pos_embed");
+  if (positions && positions->info.shape.size() == 4 && positions->info.shape[0] == 1)
+    *positions = reshaped(*positions, "pos_embed", {positions->info.shape.begin() + 1, positions->info.shape.end()});
+}
+
+void convert(Entries& entries, Origin origin, bool has_head) {
+  switch (origin) {
+    case Origin::clip:
+      return convert_projection(entries, "proj", true);
+    case Origin::open_clip:
+      if (!has_head) drop(entries, "head.weight");
+      return convert_projection(entries, "head.weight", false);
+    case Origin::dinov2:
+      return convert_registers(entries);
+    case Origin::beit3:
+      return convert_beit3(entries);
+    case Origin::radio:
+      return convert_radio(entries);
+    case Origin::mobile_clip:
+      return convert_mobile_clip(entries);
+    case Origin::aimv2:
+    case Origin::timm:
+      break;
+  }
+}
+
+// TResNet's authors have in-place activated norms, whose scale is |weight| + 1e-5.
+Entry inplace_scale(const Entry& entry) {
+  return {entry.info, [read = entry.read] {
+            const Tensor tensor = read();
+            std::vector<float> scale = to_float32(tensor);
+            for (float& v : scale) v = std::abs(v) + 1e-5f;
+            const auto bytes = std::as_bytes(std::span(scale));
+            return cast({DType::float32, tensor.shape, {bytes.begin(), bytes.end()}}, tensor.dtype);
+          }};
+}
+
+class FilteredStateDict final : public StateDict {
+ public:
+  FilteredStateDict(std::string_view format, Entries entries) : format_(format) {
+    for (Entry& entry : entries) {
+      tensors_.push_back(std::move(entry.info));
+      reads_.push_back(std::move(entry.read));
+    }
+  }
+  std::string_view format() const override { return format_; }
+  const std::vector<TensorInfo>& tensors() const override { return tensors_; }
+  Tensor read(size_t index) const override { return reads_.at(index)(); }
+
+ private:
+  std::string_view format_;
+  std::vector<TensorInfo> tensors_;
+  std::vector<std::function<Tensor()>> reads_;
+};
 
 }  // namespace
 
-std::vector<std::string> timm_names(const std::vector<TensorInfo>& tensors, std::span<const std::string> parameters) {
+FilteredCheckpoint filter_checkpoint(const StateDict& state_dict, std::span<const std::string> parameters) {
+  const std::vector<TensorInfo>& tensors = state_dict.tensors();
   std::vector<std::string> names;
   for (const TensorInfo& tensor : tensors) names.push_back(tensor.name);
   rename_efficientnet(tensors, parameters, names);
   rename_vgg(parameters, names);
   rename_densenet(names);
   rename_regnet(names);
-  rename_tresnet(parameters, names);
-  rename_vision_transformer(parameters, names);
-  return names;
-}
+  const bool inplace_norms = rename_tresnet(parameters, names);
+  const Origin origin = rename_vision_transformer(parameters, names);
 
-Tensor read_as_timm(const StateDict& state_dict, size_t index, std::string_view timm_name) {
-  Tensor tensor = state_dict.read(index);
-  const bool renamed = state_dict.tensors()[index].name != timm_name;
-  if (!renamed || !timm_name.starts_with("body.") || !timm_name.ends_with("bn.weight")) return tensor;
-  std::vector<float> scale = to_float32(tensor);
-  for (float& v : scale) v = std::abs(v) + 1e-5f;
-  const auto bytes = std::as_bytes(std::span(scale));
-  return cast({DType::float32, tensor.shape, {bytes.begin(), bytes.end()}}, tensor.dtype);
+  Entries entries;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (names[i].empty()) continue;
+    Entry entry{{names[i], tensors[i].dtype, tensors[i].shape}, [&state_dict, i] { return state_dict.read(i); }};
+    const bool is_scale = inplace_norms && names[i].ends_with("bn.weight");
+    entries.push_back(is_scale ? inplace_scale(entry) : std::move(entry));
+  }
+  convert(entries, origin, contains(parameters, "head.weight"));
+  return {std::make_unique<FilteredStateDict>(state_dict.format(), std::move(entries)), origin == Origin::radio};
 }
 
 }  // namespace wimm

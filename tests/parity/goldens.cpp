@@ -15,7 +15,6 @@
 #include "parity/synthetic.h"
 
 namespace wimm::parity {
-namespace {
 
 Shape read_shape(const rapidjson::Value& json) {
   Shape shape;
@@ -23,18 +22,20 @@ Shape read_shape(const rapidjson::Value& json) {
   return shape;
 }
 
-DType dtype_of(std::string_view name) {
-  for (const DType dtype : {DType::float32, DType::float16, DType::bfloat16}) {
-    if (name_of(dtype) == name) return dtype;
-  }
-  throw std::runtime_error("goldens have no dtype " + std::string(name));
-}
-
 GoldenTensor read_tensor(const rapidjson::Value& json) {
   GoldenTensor tensor{
       read_shape(json["shape"]), json["mean"].GetDouble(), json["std"].GetDouble(), json["max"].GetDouble(), {}};
   for (const auto& sample : json["samples"].GetArray()) tensor.samples.push_back(sample.GetDouble());
   return tensor;
+}
+
+namespace {
+
+DType dtype_of(std::string_view name) {
+  for (const DType dtype : {DType::float32, DType::float16, DType::bfloat16}) {
+    if (name_of(dtype) == name) return dtype;
+  }
+  throw std::runtime_error("goldens have no dtype " + std::string(name));
 }
 
 Golden read_golden(const rapidjson::Value& json) {

@@ -1,6 +1,8 @@
 // What timm computed: goldens/*.json, written by make_goldens.py.
 #pragma once
 
+#include <rapidjson/document.h>
+
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -40,6 +42,10 @@ struct Golden {
   GoldenTensor logits, features;
   std::vector<GoldenLevel> levels;
 };
+
+// Parts of the files.
+Shape read_shape(const rapidjson::Value& json);
+GoldenTensor read_tensor(const rapidjson::Value& json);
 
 // All of them, in the order of the files' names.
 std::vector<Golden> read_goldens();
