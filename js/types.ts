@@ -142,7 +142,8 @@ export interface LoadOptions {
   idleTimeout?: number;
   /**
    * The wrapper in a PyTorch checkpoint that holds the tensors, such as 'model_ema'; '' is the checkpoint itself. Default,
-   * as in timm: 'state_dict_ema', 'model_ema', 'state_dict' or 'model', the first that is there, else the checkpoint.
+   * as in timm: 'state_dict_ema', 'model_ema', 'state_dict' or 'model', the first that is there, else the checkpoint, or
+   * 'encoder' where the checkpoint itself has no tensors.
    */
   key?: string;
   /** A weight that is NaN or infinite is an error, `ERR_WEIGHTS_NONFINITE`. Default false: it is loaded as it is. */

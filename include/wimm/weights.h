@@ -60,7 +60,8 @@ class StateDict {
 };
 
 // Opens a checkpoint. Wrappers are opened as timm does: the value of `state_dict_ema`, `model_ema`, `state_dict` or
-// `model`, the first that is there, else the top; or the value of `key`, where it is given, which "" makes the top. A
+// `model`, the first that is there, else the top, or the value of `encoder` where the top has no tensors (I-JEPA), or what
+// SEER's have within `classy_state_dict`; or the value of `key`, where it is given, which "" makes the top. A
 // `module.`, `_orig_mod.` or `model.` prefix is stripped where every name has it. Not for several threads at once.
 // Errors: format_*, pickle_forbidden, limit_exceeded, integrity; state_dict_mismatch where there are no tensors, or
 // none under `key`.

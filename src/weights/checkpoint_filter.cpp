@@ -47,6 +47,17 @@ constexpr Rename kRegNetBlock[] = {
     {"f.b.1.", "conv2.bn."},         {"f.c.0.", "conv3.conv."},     {"f.c.1.", "conv3.bn."},
     {"proj.0.", "downsample.conv."}, {"proj.1.", "downsample.bn."}, {"f.se.", "se."}};
 
+// classy-vision's RegNet (SEER), of what follows "s1.b1.", and of the whole.
+constexpr Rename kSeerBlock[] = {{"bn.", "downsample.bn."},         {"proj.", "downsample.conv."},
+                                 {"f.a.0.", "conv1.conv."},         {"f.a.1.", "conv1.bn."},
+                                 {"f.b.0.", "conv2.conv."},         {"f.b.1.", "conv2.bn."},
+                                 {"f.final_bn.", "conv3.bn."},      {"f.se.excitation.0.", "se.fc1."},
+                                 {"f.se.excitation.2.", "se.fc2."}, {"f.c.", "conv3.conv."}};
+constexpr Rename kSeer[] = {{"_feature_blocks.conv1.stem.0.", "stem.conv."},
+                            {"_feature_blocks.conv1.stem.1.", "stem.bn."},
+                            {"0.clf.0.", "head.fc."}};
+constexpr std::string_view kSeerTrunk = "_feature_blocks.res";
+
 constexpr std::string_view kRegNetTrunk = "trunk_output.block";
 // The authors' TResNet has sequences where timm has modules, with blur pooling one deeper.
 constexpr Rename kTResNet[] = {{".0.0.", ".conv."}, {".0.1.", ".bn."}, {".0.", ".conv."}, {".1.", ".bn."}};
@@ -151,6 +162,26 @@ void rename_regnet(std::vector<std::string>& names) {
       if (renamed) renamed->insert(0, "s" + std::to_string(*stage) + ".b" + std::to_string(*block + 1) + ".");
     }
     if (renamed) name = std::move(*renamed);
+  }
+}
+
+// "_feature_blocks.res1.block1-0.f.a.0.weight" is in block 0 of stage 1.
+void rename_seer(std::vector<std::string>& names) {
+  const auto in_trunk = [](std::string_view name) { return name.starts_with(kSeerTrunk); };
+  if (std::ranges::none_of(names, in_trunk)) return;
+  for (std::string& name : names) {
+    std::string_view rest = name;
+    std::optional<std::string> renamed = rename(rest, kSeer);
+    if (in_trunk(rest)) {
+      rest.remove_prefix(std::min(rest.find(".block") + 6, rest.size()));
+      const std::string_view stage = rest.substr(0, 1);
+      rest.remove_prefix(std::min<size_t>(2, rest.size()));
+      const std::optional<unsigned> block = take_index(rest);
+      renamed = block ? rename(rest, kSeerBlock) : std::nullopt;
+      if (renamed) renamed->insert(0, "s" + std::string(stage) + ".b" + std::to_string(*block + 1) + ".");
+    }
+    if (renamed) name = std::move(*renamed);
+    if (name.find("projection_head") != std::string::npos || name.find("prototypes") != std::string::npos) name.clear();
   }
 }
 
@@ -515,6 +546,7 @@ FilteredCheckpoint filter_checkpoint(const StateDict& state_dict, std::span<cons
   rename_vgg(parameters, names);
   rename_densenet(names);
   rename_regnet(names);
+  rename_seer(names);
   const bool inplace_norms = rename_tresnet(parameters, names);
   const Origin origin = rename_vision_transformer(parameters, names);
 

@@ -46,23 +46,31 @@ Error no_tensors(const pickle::Object& object, const pickle::Dict& top, const st
   return Error(ErrorCode::state_dict_mismatch, message);
 }
 
-const pickle::Dict& find_state_dict(const pickle::Object& object, const std::optional<std::string>& key) {
+// The dictionaries whose items make up the state dict.
+std::vector<const pickle::Dict*> find_state_dict(const pickle::Object& object, const std::optional<std::string>& key) {
   const auto* top = object.get<pickle::Dict>(object.root);
   if (top == nullptr) {
     throw Error(ErrorCode::state_dict_mismatch,
                 "the checkpoint holds something other than a dictionary of tensors; save the model's state_dict()");
   }
-  const auto under = [&](std::string_view name) {
-    const std::optional<pickle::Ref> value = object.find(*top, name);
+  const auto inside = [&](const pickle::Dict* dict, std::string_view name) {
+    const std::optional<pickle::Ref> value = dict ? object.find(*dict, name) : std::nullopt;
     return value ? object.get<pickle::Dict>(*value) : nullptr;
   };
+  const auto under = [&](std::string_view name) { return inside(top, name); };
+  if (!key) {  // SEER's
+    const pickle::Dict* model = inside(inside(under("classy_state_dict"), "base_model"), "model");
+    const pickle::Dict *trunk = inside(model, "trunk"), *heads = inside(model, "heads");
+    if (trunk && heads) return {trunk, heads};
+  }
   const pickle::Dict* found = key && !key->empty() ? under(*key) : nullptr;
   for (const std::string_view wrapper : kWrappers) {
     if (!key && found == nullptr) found = under(wrapper);
   }
+  if (found == nullptr && !key && !has_tensors(object, *top)) found = under("encoder");  // I-JEPA's
   if (found == nullptr && (!key || key->empty())) found = top;
   if (found == nullptr || !has_tensors(object, *found)) throw no_tensors(object, *top, key);
-  return *found;
+  return {found};
 }
 
 // Elements from the first of the view to the last, in the storage. The view is not empty and inside its storage.
@@ -106,9 +114,9 @@ PytorchStateDict::PytorchStateDict(std::string_view format, const pickle::Object
                                    const ReadLimits& limits, const std::optional<std::string>& key)
     : format_(format), read_storage_(std::move(read_storage)) {
   std::unordered_set<std::string_view> names;
-  for (const auto& [key, value] : find_state_dict(object, key).items) {
+  const auto add = [&](pickle::Ref key, pickle::Ref value) {
     const auto* tensor = object.get<pickle::TensorRef>(value);
-    if (tensor == nullptr) continue;
+    if (tensor == nullptr) return;
     const auto* name = object.get<std::string>(key);
     if (name == nullptr) throw Error(ErrorCode::format_corrupt, "a key of the state dict is not a string");
     if (!names.insert(*name).second) {
@@ -117,7 +125,9 @@ PytorchStateDict::PytorchStateDict(std::string_view format, const pickle::Object
     const pickle::TensorView& view = object.tensors[tensor->index];
     tensors_.push_back({*name, object.storages[view.storage].dtype, view.shape});
     views_.push_back(view);
-  }
+  };
+  for (const pickle::Dict* dict : find_state_dict(object, key))
+    for (const auto& [key, value] : dict->items) add(key, value);
   check_limits(tensors_, limits);
   strip_wrapper_prefixes(tensors_);
 }

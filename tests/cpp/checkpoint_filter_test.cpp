@@ -143,6 +143,22 @@ TEST_CASE("torchvision's names of DenseNet and VGG become timm's") {
   CHECK(names_of({"classifier.0.weight"}, {})[0] == "classifier.0.weight");
 }
 
+TEST_CASE("SEER's names of RegNet become timm's") {
+  CHECK(names_of({"_feature_blocks.conv1.stem.0.weight", "_feature_blocks.conv1.stem.1.running_var",
+                  "_feature_blocks.res1.block1-0.proj.weight", "_feature_blocks.res1.block1-0.bn.weight",
+                  "_feature_blocks.res1.block1-0.f.a.0.weight", "_feature_blocks.res3.block3-11.f.a.1.bias",
+                  "_feature_blocks.res3.block3-11.f.b.0.weight", "_feature_blocks.res3.block3-11.f.b.1.weight",
+                  "_feature_blocks.res3.block3-11.f.se.excitation.0.bias",
+                  "_feature_blocks.res3.block3-11.f.se.excitation.2.weight", "_feature_blocks.res4.block4-0.f.c.weight",
+                  "_feature_blocks.res4.block4-0.f.final_bn.weight", "_feature_blocks.res", "0.clf.0.weight",
+                  "0.projection_head.weight", "1.prototypes0.weight"},
+                 {}) == Names{"stem.conv.weight", "stem.bn.running_var", "s1.b1.downsample.conv.weight",
+                              "s1.b1.downsample.bn.weight", "s1.b1.conv1.conv.weight", "s3.b12.conv1.bn.bias",
+                              "s3.b12.conv2.conv.weight", "s3.b12.conv2.bn.weight", "s3.b12.se.fc1.bias",
+                              "s3.b12.se.fc2.weight", "s4.b1.conv3.conv.weight", "s4.b1.conv3.bn.weight",
+                              "_feature_blocks.res", "head.fc.weight"});
+}
+
 TEST_CASE("shapes that no such checkpoint has are left for the model to refuse") {
   const auto names = [](const std::vector<TensorInfo>& tensors) {
     const parity::SyntheticCheckpoint checkpoint(tensors, 1, DType::float32);

@@ -159,10 +159,14 @@ def unusual():
     yield 'V18', 'training_state_dict', dict_of({**training, 'state_dict': state_dict()}), GOOD
     yield 'V18', 'training_model', dict_of({'model': state_dict(), **training}), GOOD
     other = dict_of({'fc.bias': weight()})
+    prefixed = dict_of({'module.fc.weight': weight(), 'module.fc.bias': bias()})
     yield 'V18', 'averaged_weights_first', dict_of({'model': other, 'state_dict_ema': state_dict(), 'model_ema': other}), GOOD
     yield 'V18', 'state_dict_before_model', dict_of({'model': other, 'state_dict': state_dict()}), GOOD
+    yield 'V18', 'encoder_of_ijepa', dict_of({'encoder': prefixed, 'predictor': other, 'epoch': integer(3)}), GOOD
+    parts = dict_of({'trunk': dict_of({'fc.weight': weight()}), 'heads': dict_of({'fc.bias': bias()})})
+    seer = dict_of({'base_model': dict_of({'model': parts}), 'phase_idx': integer(1)})
+    yield 'V18', 'trunk_and_heads_of_seer', dict_of({'classy_state_dict': seer}), GOOD
     yield 'V18', 'tensor_named_model', dict_of({'model': bias()}), {'model': BIAS}
-    prefixed = dict_of({'module.fc.weight': weight(), 'module.fc.bias': bias()})
     yield 'V18', 'model_with_prefixes', dict_of({'model': prefixed}), GOOD
     namespace = global_of('argparse', 'Namespace') + EMPTY_TUPLE + b'\x81' + dict_of({'lr': real(0.1)}) + b'b'
     yield 'V23', 'namespace', dict_of({'args': namespace, 'state_dict': state_dict()}), GOOD
