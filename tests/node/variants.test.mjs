@@ -73,7 +73,7 @@ for (const [variant, threads, flags] of [
   ['relaxed-threads', 3, relaxedFlag],
 ]) {
   test(`${variant} gives timm's numbers`, { skip: variant === 'simd-threads' && major >= 22 }, () => {
-    const names = ['resnet34', 'tf_efficientnet_lite0', 'efficientnet_b0', 'densenet121'];
+    const names = ['resnet34', 'tf_efficientnet_lite0', 'efficientnet_b0', 'densenet121', 'vit_tiny_patch16_224'];
     assert.equal(checkGoldens(names, threads, flags), variant);
   });
 }
