@@ -15,4 +15,8 @@ ParameterId Graph::add(Parameter parameter) {
   return static_cast<ParameterId>(parameters.size()) - 1;
 }
 
+void Network::add_level(NodeId node, int64_t reduction, std::string module) {
+  feature_info.push_back({node, graph.nodes[node].channels, reduction, std::move(module)});
+}
+
 }  // namespace wimm

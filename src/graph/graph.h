@@ -84,6 +84,9 @@ struct Network {
   std::vector<std::string> classifier;  // module names of the classifier: "fc"
   // Modules that released checkpoints may have beside the model's own, for training alone: "AuxLogits".
   std::vector<std::string> unused_modules;
+
+  // Adds to feature_info.
+  void add_level(NodeId node, int64_t reduction, std::string module);
 };
 
 }  // namespace wimm

@@ -164,7 +164,7 @@ struct Builder {
                          .padding = nn::padding((spec.stem_kernel - 1) / 2)},
                         spec.norm_act);
     }
-    network.feature_info.push_back({x, root.channels(x), spec.stem_stride, scope[name].path()});
+    network.add_level(x, spec.stem_stride, scope[name].path());
     if (!spec.stem_pool) return x;
     return scope.max_pool("pool", x, {.kernel = {3, 3}, .stride = {2, 2}, .padding = nn::padding(1)});
   }
@@ -232,7 +232,7 @@ Network build(const Spec& spec, const BuildOptions& options) {
     const Scope scope = root["stages"][static_cast<int64_t>(i)];
     x = builder.stage(scope, i, x);
     reduction *= i == 0 ? spec.first_stride : 2;
-    network.feature_info.push_back({x, root.channels(x), reduction, scope.path()});
+    network.add_level(x, reduction, scope.path());
   }
   if (!spec.last_level) network.out_indices = {0, 1, 2, 3, 4};
   nn::classifier_head(network, root["head"], x, options.global_pool.value_or("avg"), options.num_classes);

@@ -88,16 +88,13 @@ Network build(const Spec& spec, const BuildOptions& options) {
     const Scope block = builder.features["denseblock" + number];
     x = builder.dense_block(block, x, spec.depths[i]);
     if (i + 1 == spec.depths.size()) break;
-    network.feature_info.push_back({x, root.channels(x), 4 << i, block.path()});
+    network.add_level(x, 4 << i, block.path());
     x = builder.transition(builder.features["transition" + number], x);
   }
   x = builder.norm(builder.features, "norm5", x);
-  network.feature_info.push_back({x, root.channels(x), 32, builder.features["norm5"].path()});
+  network.add_level(x, 32, builder.features["norm5"].path());
 
-  network.features = x;
-  network.num_features = root.channels(x);
-  x = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, root, "classifier", x, options.num_classes);
+  nn::linear_classifier_head(network, root, "classifier", x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
 

@@ -142,7 +142,7 @@ Network build(const Spec& spec, const BuildOptions& options) {
     const std::string name = "level" + std::to_string(i);
     x = i < 2 ? builder.conv_level(root[name], x, spec.channels[i], spec.levels[i], i == 0 ? 1 : 2)
               : builder.tree(root[name], x, {spec.levels[i], spec.channels[i], 2, i > 2});
-    network.feature_info.push_back({x, root.channels(x), 1 << i, name});
+    network.add_level(x, 1 << i, name);
   }
   network.out_indices = {1, 2, 3, 4, 5};
 

@@ -80,7 +80,7 @@ Network build(const Spec& spec, const BuildOptions& options) {
       features, "conv1_1", network.input,
       {.out_channels = spec.init_channels, .kernel = kernel, .stride = 2, .padding = nn::same_size_padding(kernel)},
       {.activation = spec.activation, .eps = norm_eps});
-  network.feature_info.push_back({x, root.channels(x), 2, features["conv1_1"].path()});
+  network.add_level(x, 2, features["conv1_1"].path());
   x = features.max_pool("conv1_pool", x, {.kernel = {3, 3}, .stride = {2, 2}, .padding = nn::padding(1)});
   for (size_t stage = 0; stage < 4; ++stage) {
     const Widths widths{.reduced = spec.reduced_channels << stage,
@@ -91,7 +91,7 @@ Network build(const Spec& spec, const BuildOptions& options) {
       scope = features["conv" + std::to_string(stage + 2) + "_" + std::to_string(i)];
       x = builder.block(scope, x, widths, i == 1 && stage > 0 ? 2 : 1, i == 1);
     }
-    network.feature_info.push_back({x, root.channels(x), 4 << stage, scope.path()});
+    network.add_level(x, 4 << stage, scope.path());
   }
   x = builder.norm_act(features["conv5_bn_ac"], x, spec.activation);
 

@@ -345,10 +345,8 @@ Network build(std::string_view name, const BuildOptions& options) {
   NodeId x = build_trunk(spec, options.in_chans, network);
   const Layers layers(nn::Scope(network.graph), spec.style);
   if (spec.head_channels > 0) x = layers.norm("bn2", layers.conv("conv_head", x, {spec.head_channels}));
-  network.features = x;
-  network.num_features = layers.channels(x);
-  const NodeId pooled = nn::select_pool(layers.scope(), x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, layers.scope(), "classifier", pooled, options.num_classes);
+  nn::linear_classifier_head(network, layers.scope(), "classifier", x, options.global_pool.value_or("avg"),
+                             options.num_classes);
   return network;
 }
 

@@ -237,8 +237,7 @@ NodeId build_trunk(const Spec& spec, int64_t in_chans, Network& network) {
   NodeId x = layers.norm("bn1", stem);
   int64_t reduction = 2;
   const BlockArgs& first = spec.stages[0][0];
-  if (first.stride > 1 || first.space_to_depth)
-    network.feature_info.push_back({x, layers.channels(x), reduction, "bn1"});
+  if (first.stride > 1 || first.space_to_depth) network.add_level(x, reduction, "bn1");
 
   SpaceToDepth space_to_depth;
   for (size_t s = 0; s < spec.stages.size(); ++s) {
@@ -253,7 +252,7 @@ NodeId build_trunk(const Spec& spec, int64_t in_chans, Network& network) {
     }
     const bool ends_level =
         s + 1 == spec.stages.size() || (spec.stages[s + 1][0].stride > 1 && !space_to_depth.begun());
-    if (ends_level) network.feature_info.push_back({x, layers.channels(x), reduction, stage.scope().path()});
+    if (ends_level) network.add_level(x, reduction, stage.scope().path());
   }
   return x;
 }

@@ -44,9 +44,6 @@ NodeId block(const Scope& scope, NodeId x, NodeId activated, const Channels& cha
 Network build_variant(std::string_view, const BuildOptions& options) {
   Network network;
   const Scope root(network.graph);
-  const auto level = [&](NodeId node, int64_t reduction, std::string module) {
-    network.feature_info.push_back({node, root.channels(node), reduction, std::move(module)});
-  };
   const auto norm_act = [&](const std::string& index, NodeId x) {
     return relu(root, "act" + index, root.batch_norm("bn" + index, x));
   };
@@ -58,29 +55,26 @@ Network build_variant(std::string_view, const BuildOptions& options) {
   NodeId x = root.conv2d("conv1", network.input, {.out_channels = 32, .kernel = 3, .stride = 2, .padding = same});
   x = root.conv2d("conv2", norm_act("1", x), {.out_channels = 64, .kernel = 3, .padding = same});
   x = norm_act("2", x);
-  level(x, 2, "act2");
+  network.add_level(x, 2, "act2");
   x = relu(root, "block1_act", block(root["block1"], x, x, {128, 128, 128}, 2));
-  level(x, 4, "block1_act");
+  network.add_level(x, 4, "block1_act");
   x = block(root["block2"], x, x, {256, 256, 256}, 2);
   NodeId activated = first_relu(root["block3"], x);
-  level(activated, 8, "block3.rep.act1");
+  network.add_level(activated, 8, "block3.rep.act1");
   x = block(root["block3"], x, activated, middle, 2);
   for (int i = 4; i < 20; ++i) {
     const Scope scope = root["mid"]["block" + std::to_string(i)];
     x = block(scope, x, first_relu(scope, x), middle, 1);
   }
   activated = first_relu(root["block20"], x);
-  level(activated, 16, "block20.rep.act1");
+  network.add_level(activated, 16, "block20.rep.act1");
   x = relu(root, "block20_act", block(root["block20"], x, activated, {728, 1024, 1024}, 2));
   x = norm_act("3", separable_conv(root["conv3"], x, 1536));
   x = norm_act("4", separable_conv(root["conv4"], x, 1536));
   x = norm_act("5", separable_conv(root["conv5"], x, 2048));
-  level(x, 32, "act5");
+  network.add_level(x, 32, "act5");
 
-  network.features = x;
-  network.num_features = root.channels(x);
-  x = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, root, "fc", x, options.num_classes);
+  nn::linear_classifier_head(network, root, "fc", x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
 

@@ -140,7 +140,7 @@ Network build(const Spec& spec, const BuildOptions& options) {
 
   network.input = root.input(options.in_chans);
   NodeId x = relu(root, "act1", root.batch_norm("bn1", conv3x3(root, "conv1", network.input, 64, 2)));
-  network.feature_info.push_back({x, root.channels(x), 2, "stem"});
+  network.add_level(x, 2, "stem");
   x = relu(root, "act2", root.batch_norm("bn2", conv3x3(root, "conv2", x, 64, 2)));
 
   std::vector<NodeId> levels = builder.stages(root, x);

@@ -63,26 +63,23 @@ NodeId block_8(const Scope& scope, NodeId x, float scale) {
 Network build_variant(std::string_view, const BuildOptions& options) {
   Network network;
   const Scope root(network.graph);
-  const auto level = [&](NodeId node, int64_t reduction, std::string module) {
-    network.feature_info.push_back({node, root.channels(node), reduction, std::move(module)});
-  };
 
   network.input = root.input(options.in_chans);
   NodeId x = conv(root, "conv2d_1a", network.input, {32, 3, 2});
   x = conv(root, "conv2d_2a", x, {.channels = 32, .kernel = 3, .padded = false});
   x = conv(root, "conv2d_2b", x, {64, 3});
-  level(x, 2, "conv2d_2b");
+  network.add_level(x, 2, "conv2d_2b");
   x = max_pool(root, "maxpool_3a", x);
   x = conv(root, "conv2d_3b", x, {80});
   x = conv(root, "conv2d_4a", x, {.channels = 192, .kernel = 3, .padded = false});
-  level(x, 4, "conv2d_4a");
+  network.add_level(x, 4, "conv2d_4a");
   x = max_pool(root, "maxpool_5a", x);
   x = mixed_5b(root["mixed_5b"], x);
   for (int i = 0; i < 10; ++i) x = block_35(root["repeat"][i], x);
-  level(x, 8, "repeat");
+  network.add_level(x, 8, "repeat");
   x = mixed_6a(root["mixed_6a"], x);
   for (int i = 0; i < 20; ++i) x = block_17(root["repeat_1"][i], x);
-  level(x, 16, "repeat_1");
+  network.add_level(x, 16, "repeat_1");
   x = mixed_7a(root["mixed_7a"], x);
   for (int i = 0; i < 9; ++i) {
     const Scope block = root["repeat_2"][i];
@@ -90,12 +87,9 @@ Network build_variant(std::string_view, const BuildOptions& options) {
   }
   x = block_8(root["block8"], x, 1);
   x = conv(root, "conv2d_7b", x, {1536});
-  level(x, 32, "conv2d_7b");
+  network.add_level(x, 32, "conv2d_7b");
 
-  network.features = x;
-  network.num_features = root.channels(x);
-  x = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, root, "classif", x, options.num_classes);
+  nn::linear_classifier_head(network, root, "classif", x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
 

@@ -70,40 +70,34 @@ NodeId inception_e(const Scope& scope, NodeId x) {
 Network build_variant(std::string_view, const BuildOptions& options) {
   Network network;
   const Scope root(network.graph);
-  const auto level = [&](NodeId node, int64_t reduction, std::string module) {
-    network.feature_info.push_back({node, root.channels(node), reduction, std::move(module)});
-  };
 
   network.input = root.input(options.in_chans);
   NodeId x = conv(root, "Conv2d_1a_3x3", network.input, {32, 3, 2});
   x = conv(root, "Conv2d_2a_3x3", x, {.channels = 32, .kernel = 3, .padded = false});
   x = conv(root, "Conv2d_2b_3x3", x, {64, 3});
-  level(x, 2, "Conv2d_2b_3x3");
+  network.add_level(x, 2, "Conv2d_2b_3x3");
   x = max_pool(root, "Pool1", x);
   x = conv(root, "Conv2d_3b_1x1", x, {80});
   x = conv(root, "Conv2d_4a_3x3", x, {.channels = 192, .kernel = 3, .padded = false});
-  level(x, 4, "Conv2d_4a_3x3");
+  network.add_level(x, 4, "Conv2d_4a_3x3");
   x = max_pool(root, "Pool2", x);
   x = inception_a(root["Mixed_5b"], x, 32);
   x = inception_a(root["Mixed_5c"], x, 64);
   x = inception_a(root["Mixed_5d"], x, 64);
-  level(x, 8, "Mixed_5d");
+  network.add_level(x, 8, "Mixed_5d");
   x = inception_b(root["Mixed_6a"], x);
   x = inception_c(root["Mixed_6b"], x, 128);
   x = inception_c(root["Mixed_6c"], x, 160);
   x = inception_c(root["Mixed_6d"], x, 160);
   x = inception_c(root["Mixed_6e"], x, 192);
-  level(x, 16, "Mixed_6e");
+  network.add_level(x, 16, "Mixed_6e");
   x = inception_d(root["Mixed_7a"], x);
   x = inception_e(root["Mixed_7b"], x);
   x = inception_e(root["Mixed_7c"], x);
-  level(x, 32, "Mixed_7c");
+  network.add_level(x, 32, "Mixed_7c");
 
-  network.features = x;
-  network.num_features = root.channels(x);
   network.unused_modules = {"AuxLogits"};
-  x = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, root, "fc", x, options.num_classes);
+  nn::linear_classifier_head(network, root, "fc", x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
 

@@ -86,7 +86,7 @@ Network build_variant(std::string_view, const BuildOptions& options) {
   Network network;
   const Scope root(network.graph), features = root["features"];
   const auto level = [&](NodeId node, int64_t reduction, int64_t index) {
-    network.feature_info.push_back({node, root.channels(node), reduction, features[index].path()});
+    network.add_level(node, reduction, features[index].path());
   };
 
   network.input = root.input(options.in_chans);
@@ -100,10 +100,7 @@ Network build_variant(std::string_view, const BuildOptions& options) {
     if (stage.reduction > 0) level(x, stage.reduction, index - 1);
   }
 
-  network.features = x;
-  network.num_features = root.channels(x);
-  x = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, root, "last_linear", x, options.num_classes);
+  nn::linear_classifier_head(network, root, "last_linear", x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
 

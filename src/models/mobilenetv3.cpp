@@ -1,8 +1,8 @@
 // MobileNetV3 and V4, FBNetV3 and LCNet, as timm/models/mobilenetv3.py.
 // Papers: arXiv 1905.02244, 2404.10518, 2006.02049, 2109.15099.
 #include "models/mobilenetv3.h"
-#include "models/variants.h"
 
+#include "models/variants.h"
 #include "nn/head.h"
 
 namespace wimm {

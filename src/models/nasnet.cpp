@@ -94,18 +94,15 @@ struct Cells {
 Network build_variant(std::string_view, const BuildOptions& options) {
   Network network;
   const Scope root(network.graph);
-  const auto level = [&](NodeId node, int64_t reduction, std::string module) {
-    network.feature_info.push_back({node, root.channels(node), reduction, std::move(module)});
-  };
 
   network.input = root.input(options.in_chans);
   const NodeId stem =
       nn::conv_norm_act(root, "conv0", network.input, {.out_channels = stem_channels, .kernel = 3, .stride = 2},
                         {.activation = Activation::identity, .eps = nasnet::norm_eps});
-  level(stem, 2, "conv0");
+  network.add_level(stem, 2, "conv0");
   Cells cells{root, {}, activated(root, stem)};
   cells.stem_0(root["cell_stem_0"], first_channels / 4);
-  level(cells.current.relu, 4, "cell_stem_1.conv_1x1.act");
+  network.add_level(cells.current.relu, 4, "cell_stem_1.conv_1x1.act");
   cells.stem_1(root["cell_stem_1"], first_channels / 2);
 
   int64_t cell = 0;
@@ -113,7 +110,7 @@ Network build_variant(std::string_view, const BuildOptions& options) {
     const int64_t channels = first_channels << stage;
     if (stage > 0) {
       const std::string name = "reduction_cell_" + std::to_string(stage - 1);
-      level(cells.current.relu, 4 << stage, name + ".conv_1x1.act");
+      network.add_level(cells.current.relu, 4 << stage, name + ".conv_1x1.act");
       cells.reduce(root[name], channels);
     }
     for (int64_t i = 0; i < cells_per_stage; ++i) {
@@ -122,12 +119,9 @@ Network build_variant(std::string_view, const BuildOptions& options) {
     }
   }
   const NodeId x = cells.current.relu;
-  level(x, 32, "act");
+  network.add_level(x, 32, "act");
 
-  network.features = x;
-  network.num_features = root.channels(x);
-  const NodeId pooled = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, root, "last_linear", pooled, options.num_classes);
+  nn::linear_classifier_head(network, root, "last_linear", x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
 

@@ -57,20 +57,17 @@ NodeId cell(const Scope& scope, const Value& left, const Value& right, int64_t c
 Network build_variant(std::string_view, const BuildOptions& options) {
   Network network;
   const Scope root(network.graph);
-  const auto level = [&](NodeId node, int64_t reduction, std::string module) {
-    network.feature_info.push_back({node, root.channels(node), reduction, std::move(module)});
-  };
 
   network.input = root.input(options.in_chans);
   const NodeId stem =
       nn::conv_norm_act(root, "conv_0", network.input, {.out_channels = stem_channels, .kernel = 3, .stride = 2},
                         {.activation = Activation::identity, .eps = nasnet::norm_eps});
-  level(stem, 2, "conv_0");
+  network.add_level(stem, 2, "conv_0");
   Value left = activated(root, stem);
   const Scope stem_0 = root["cell_stem_0"];
   const int64_t channels_0 = first_channels / 4;
   Value right = activated(root, combine(stem_0, left, conv_1x1(stem_0, "conv_1x1", left, channels_0), channels_0, 2));
-  level(right.relu, 4, "cell_stem_1.conv_1x1.act");
+  network.add_level(right.relu, 4, "cell_stem_1.conv_1x1.act");
   const auto push = [&](NodeId output) {
     left = right;
     right = activated(root, output);
@@ -82,16 +79,14 @@ Network build_variant(std::string_view, const BuildOptions& options) {
     for (int64_t i = 0; i < cells_per_stage; ++i) {
       const std::string name = "cell_" + std::to_string(index++);
       const bool reduces = stage > 0 && i == 0, halve_left = i == (stage > 0 ? 1 : 0);
-      if (reduces) level(right.relu, 4 << stage, name + ".conv_1x1.act");
+      if (reduces) network.add_level(right.relu, 4 << stage, name + ".conv_1x1.act");
       push(cell(root[name], left, right, channels, reduces ? 2 : 1, halve_left));
     }
   }
-  level(right.relu, 32, "act");
+  network.add_level(right.relu, 32, "act");
 
-  network.features = right.relu;
-  network.num_features = root.channels(right.relu);
-  const NodeId x = nn::select_pool(root, right.relu, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, root, "last_linear", x, options.num_classes);
+  nn::linear_classifier_head(network, root, "last_linear", right.relu, options.global_pool.value_or("avg"),
+                             options.num_classes);
   return network;
 }
 

@@ -194,7 +194,7 @@ Network build(const Spec& spec, const BuildOptions& options) {
   network.input = root.input(options.in_chans);
   NodeId x = builder.stem(network.input);
   int64_t reduction = 2, index = 0;
-  network.feature_info.push_back({x, root.channels(x), reduction, "stem"});
+  network.add_level(x, reduction, "stem");
   for (const Stage& stage : stages(spec)) {
     const std::string name = "s" + std::to_string(++index);
     for (int64_t i = 1; i <= stage.depth; ++i) {
@@ -202,7 +202,7 @@ Network build(const Spec& spec, const BuildOptions& options) {
       const int64_t stride = i == 1 ? 2 : 1;
       x = spec.preact ? builder.pre_bottleneck(block, x, stage, stride) : builder.bottleneck(block, x, stage, stride);
     }
-    network.feature_info.push_back({x, root.channels(x), reduction *= 2, name});
+    network.add_level(x, reduction *= 2, name);
   }
   nn::classifier_head(network, root["head"], builder.final_conv(x), options.global_pool.value_or("avg"),
                       options.num_classes);

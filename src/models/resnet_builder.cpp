@@ -117,10 +117,7 @@ Network build(const Spec& spec, const BuildOptions& options, const BuildBlock& b
 
   network.input = root.input(options.in_chans);
   NodeId x = build_features(net, network.input, block, network.feature_info);
-  network.features = x;
-  network.num_features = root.channels(x);
-  x = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, root, "fc", x, options.num_classes);
+  nn::linear_classifier_head(network, root, "fc", x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
 

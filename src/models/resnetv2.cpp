@@ -164,12 +164,12 @@ Network build(const Spec& spec, const BuildOptions& options) {
 
   network.input = root.input(options.in_chans);
   NodeId x = builder.stem(stem, network.input);
-  network.feature_info.push_back({x, root.channels(x), 2, spec.stem == Stem::plain ? "stem.conv" : "stem.conv3"});
+  network.add_level(x, 2, spec.stem == Stem::plain ? "stem.conv" : "stem.conv3");
   x = builder.stem_pool(stem, x);
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     const Scope stage = root["stages"][static_cast<int64_t>(i)];
     x = builder.stage(stage, x, i);
-    network.feature_info.push_back({x, root.channels(x), 4 << i, stage.path()});
+    network.add_level(x, 4 << i, stage.path());
   }
 
   x = builder.norm_act(root, "norm", x);

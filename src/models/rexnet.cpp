@@ -81,9 +81,7 @@ Network build(std::string_view name, const BuildOptions& options) {
                     {Activation::silu});
 
   int64_t index = 0, reduction = 2;
-  const auto add_level = [&] {
-    network.feature_info.push_back({x, root.channels(x), reduction, features[index - 1].path()});
-  };
+  const auto add_level = [&] { network.add_level(x, reduction, features[index - 1].path()); };
   double channels = 16;  // grows linearly from block to block
   for (const auto& stage : stages) {
     for (int64_t i = 0; i < stage.blocks; ++i) {

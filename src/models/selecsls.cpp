@@ -71,7 +71,7 @@ Network build(std::string_view name, const BuildOptions& options) {
   const Scope root(network.graph), features = root["features"], head = root["head"];
   int64_t reduction = 2;
   const auto add_level = [&](NodeId x, const Scope& scope) {
-    network.feature_info.push_back({x, root.channels(x), reduction, scope.path()});
+    network.add_level(x, reduction, scope.path());
     reduction *= 2;
   };
 
@@ -92,10 +92,7 @@ Network build(std::string_view name, const BuildOptions& options) {
   }
 
   network.out_indices = {0, 1, 2, 3, 4};
-  network.features = x;
-  network.num_features = root.channels(x);
-  x = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, root, "fc", x, options.num_classes);
+  nn::linear_classifier_head(network, root, "fc", x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
 

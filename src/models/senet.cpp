@@ -96,20 +96,17 @@ Network build(const Spec& spec, const BuildOptions& options) {
 
   network.input = root.input(options.in_chans);
   NodeId x = builder.stem(network.input);
-  network.feature_info.push_back({x, root.channels(x), 2, "layer0"});
+  network.add_level(x, 2, "layer0");
   x = root.max_pool("pool0", x, {.kernel = {3, 3}, .stride = {2, 2}, .ceil_mode = true});
   for (size_t stage = 0; stage < spec.layers.size(); ++stage) {
     const std::string name = "layer" + std::to_string(stage + 1);
     for (int64_t i = 0; i < spec.layers[stage]; ++i) {
       x = builder.block(root[name][i], x, 64 << stage, stage > 0 && i == 0 ? 2 : 1);
     }
-    network.feature_info.push_back({x, root.channels(x), 4 << stage, name});
+    network.add_level(x, 4 << stage, name);
   }
 
-  network.features = x;
-  network.num_features = root.channels(x);
-  x = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, root, "last_linear", x, options.num_classes);
+  nn::linear_classifier_head(network, root, "last_linear", x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
 

@@ -84,7 +84,7 @@ Network build(const Spec& spec, const BuildOptions& options) {
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     const Scope scope = body["layer" + std::to_string(i + 1)];
     x = stage(spec, scope, x, i);
-    network.feature_info.push_back({x, root.channels(x), 4 << i, scope.path()});
+    network.add_level(x, 4 << i, scope.path());
   }
   nn::classifier_head(network, root["head"], x, options.global_pool.value_or("avg"), options.num_classes);
   return network;

@@ -45,9 +45,7 @@ Network build(std::string_view name, const BuildOptions& options) {
 
   int64_t index = 0;  // in timm's list of layers
   const auto next = [&] { return std::to_string(index++); };
-  const auto add_level = [&](int64_t reduction) {
-    network.feature_info.push_back({x, root.channels(x), reduction, features[index - 1].path()});
-  };
+  const auto add_level = [&](int64_t reduction) { network.add_level(x, reduction, features[index - 1].path()); };
   for (size_t stage = 0; stage < stage_channels.size(); ++stage) {
     for (int64_t i = 0; i < variant.depths[stage]; ++i) {
       x = features.conv2d(

@@ -116,12 +116,12 @@ Network build(const Spec& spec, const BuildOptions& options) {
   network.input = root.input(options.in_chans);
   NodeId x = builder.conv(stem, "0", network.input, spec.stem_channels[0], 3, 2);
   x = builder.conv3x3(stem, "1", x, spec.stem_channels[1]);
-  network.feature_info.push_back({x, root.channels(x), 2, stem["1"].path()});
+  network.add_level(x, 2, stem["1"].path());
   x = builder.conv3x3(stem, "2", x, spec.stem_channels[2], 2);
   for (size_t i = 0; i < spec.blocks.size(); ++i) {
     const Scope scope = root["stages"][static_cast<int64_t>(i)];
     x = builder.stage(scope, x, i);
-    network.feature_info.push_back({x, root.channels(x), 4 << i, scope.path()});
+    network.add_level(x, 4 << i, scope.path());
   }
   nn::classifier_head(network, root["head"], x, options.global_pool.value_or("avg"), options.num_classes);
   return network;

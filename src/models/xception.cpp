@@ -66,9 +66,6 @@ NodeId block(const Scope& scope, const Block& block, NodeId x, NodeId activated,
 Network build_variant(std::string_view, const BuildOptions& options) {
   Network network;
   const Scope root(network.graph);
-  const auto level = [&](NodeId node, int64_t reduction, std::string module) {
-    network.feature_info.push_back({node, root.channels(node), reduction, std::move(module)});
-  };
   const auto norm_act = [&](const std::string& index, NodeId x) {
     return root.activate("act" + index, root.batch_norm("bn" + index, x), Activation::relu);
   };
@@ -76,22 +73,19 @@ Network build_variant(std::string_view, const BuildOptions& options) {
   network.input = root.input(options.in_chans);
   NodeId x = norm_act("1", root.conv2d("conv1", network.input, {.out_channels = 32, .kernel = 3, .stride = 2}));
   x = norm_act("2", root.conv2d("conv2", x, {.out_channels = 64, .kernel = 3}));
-  level(x, 2, "act2");
+  network.add_level(x, 2, "act2");
   x = block(root["block1"], blocks[0], x, x, 0);
   for (size_t i = 1; i < std::size(blocks); ++i) {
     const Scope scope = root["block" + std::to_string(i + 1)], rep = scope["rep"];
     const NodeId activated = rep.activate("0", x, Activation::relu);
-    if (blocks[i].feature_level > 0) level(activated, blocks[i].feature_level, rep["0"].path());
+    if (blocks[i].feature_level > 0) network.add_level(activated, blocks[i].feature_level, rep["0"].path());
     x = block(scope, blocks[i], x, activated, 1);
   }
   x = norm_act("3", separable_conv(root["conv3"], x, 1536));
   x = norm_act("4", separable_conv(root["conv4"], x, 2048));
-  level(x, 32, "act4");
+  network.add_level(x, 32, "act4");
 
-  network.features = x;
-  network.num_features = root.channels(x);
-  x = nn::select_pool(root, x, options.global_pool.value_or("avg"), options.num_classes);
-  nn::linear_classifier(network, root, "fc", x, options.num_classes);
+  nn::linear_classifier_head(network, root, "fc", x, options.global_pool.value_or("avg"), options.num_classes);
   return network;
 }
 

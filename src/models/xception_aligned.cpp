@@ -132,12 +132,12 @@ Network build(const Spec& spec, const BuildOptions& options) {
     const Tapped tapped = spec.preact ? builder.preact_module(scope, module, x) : builder.module(scope, module, x);
     if (module.stride > 1) {
       const Scope tap = scope["stack"][spec.preact ? "conv2" : "act3"];
-      network.feature_info.push_back({tapped.tap, root.channels(tapped.tap), reduction, tap.path()});
+      network.add_level(tapped.tap, reduction, tap.path());
       reduction *= module.stride;
     }
     x = tapped.output;
   }
-  network.feature_info.push_back({x, root.channels(x), reduction, root["blocks"][index - 1].path()});
+  network.add_level(x, reduction, root["blocks"][index - 1].path());
   if (spec.preact) x = root.activate("act", x, Activation::relu);
 
   nn::classifier_head(network, root["head"], x, options.global_pool.value_or("avg"), options.num_classes);

@@ -41,6 +41,13 @@ void linear_classifier(Network& network, const Scope& scope, std::string_view na
   mark_classifier(network.graph, std::get<Linear>(network.graph.nodes[network.logits].op));
 }
 
+void linear_classifier_head(Network& network, const Scope& scope, std::string_view name, NodeId x,
+                            std::string_view pool, int64_t num_classes) {
+  network.features = x;
+  network.num_features = scope.channels(x);
+  linear_classifier(network, scope, name, select_pool(scope, x, pool, num_classes), num_classes);
+}
+
 void distilled_classifier(Network& network, const Scope& scope, NodeId x, NodeId x_dist, int64_t num_classes) {
   network.classifier = {scope["head"].path(), scope["head_dist"].path()};
   network.pre_logits = network.logits = scope.scale(scope.add(x, x_dist), 0.5f);
@@ -53,9 +60,7 @@ void distilled_classifier(Network& network, const Scope& scope, NodeId x, NodeId
 }
 
 void classifier_head(Network& network, const Scope& head, NodeId x, std::string_view pool, int64_t num_classes) {
-  network.features = x;
-  network.num_features = head.channels(x);
-  linear_classifier(network, head, "fc", select_pool(head, x, pool, num_classes), num_classes);
+  linear_classifier_head(network, head, "fc", x, pool, num_classes);
 }
 
 void conv_classifier_head(Network& network, const Scope& scope, std::string_view name, NodeId x, std::string_view pool,

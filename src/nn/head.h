@@ -13,9 +13,13 @@ namespace wimm::nn {
 // Errors: invalid_argument for another name, and for "" where a classifier follows, which takes no maps.
 NodeId select_pool(const Scope& scope, NodeId x, std::string_view pool, int64_t num_classes, bool keep_dims = false);
 
-// The classifier `name`, a linear layer on pooled features x (none where num_classes is 0). This and the three below
+// The classifier `name`, a linear layer on pooled features x (none where num_classes is 0). This and the four below
 // set what the network says of its end.
 void linear_classifier(Network& network, const Scope& scope, std::string_view name, NodeId x, int64_t num_classes);
+
+// The features x, pooled, then that classifier.
+void linear_classifier_head(Network& network, const Scope& scope, std::string_view name, NodeId x,
+                            std::string_view pool, int64_t num_classes);
 
 // A classifier "head" on x and another, "head_dist", on x_dist, their results averaged (arXiv 2012.12877).
 void distilled_classifier(Network& network, const Scope& scope, NodeId x, NodeId x_dist, int64_t num_classes);
