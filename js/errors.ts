@@ -67,6 +67,10 @@ Object.defineProperty(PlainError, 'prototype', { value: Error.prototype });
 
 /** Every failure of wimm. Its `name` is 'WimmError', or 'AbortError' for `ERR_ABORTED`. */
 export class WimmError extends PlainError {
+  static {
+    Object.defineProperty(this, 'name', { value: 'WimmError' }); // which consoles show, and a minifier shortens
+  }
+
   override readonly name: string;
   override readonly message: string;
   readonly code: ErrorCode;

@@ -40,8 +40,11 @@ function portable(code, variant) {
       .replaceAll(/await import\((['"]\w+['"])\)/g, 'process.getBuiltinModule($1)')
       .replace(/var workerOptions=(\{[^}]*\});(worker=new Worker\([^;]*),workerOptions\)/, '$2,$1)')
       // What goes wrong with a worker is told to the one who waits for it.
-      .replace(/worker=new Worker\([^;]*\);/, 'try{$&}catch(cause){Module.onThreadError?.(cause);throw cause}')
-      .replace(/worker\.onerror=e=>\{.*?throw e\}/, 'worker.onerror=e=>{Module.onThreadError?.(e)}')
+      .replace(
+        /worker=new Worker\([^;]*\);/,
+        'try{$&worker.onerror=Module.onThreadError}catch(cause){Module.onThreadError?.(cause);throw cause}',
+      )
+      .replace(/worker\.onerror=e=>\{.*?throw e\}/, 'worker.onerror=Module.onThreadError')
       // webpack makes one file of all workers of a name. A worker of Node would take its parent's arguments, even those
       // that are for the main script alone.
       .replace('name:"em-pthread"', `name:"em-pthread-${variant}",execArgv:[]`)

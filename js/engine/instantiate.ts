@@ -60,7 +60,7 @@ export async function instantiate(
     });
     return new LocalEngine(await abortable(creating, withoutThreads.signal), backend, onCrash);
   } catch (cause) {
-    if (cause instanceof WimmError) throw cause;
+    if (withoutThreads.signal.aborted) throw withoutThreads.signal.reason;
     throw threads > 1 && cause instanceof RangeError ? noThreads(cause) : loadError(variant, wasm, cause);
   } finally {
     clearTimeout(timer);

@@ -65,7 +65,9 @@ export class RemoteEngine implements Engine {
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
   #crash: WimmError | undefined;
-  /** Called once the worker runs its script. */
+  /** Whether the worker runs its script. */
+  #alive = false;
+  /** Called once it does. */
   #onAlive = () => {};
 
   private constructor(
@@ -79,6 +81,10 @@ export class RemoteEngine implements Engine {
   }
 
   #crashed(cause?: unknown): void {
+    if (!this.#alive) {
+      this.#fail(cannotStart(cause));
+      return;
+    }
     const message = 'the worker stopped; its models are lost, and new ones may be created';
     this.#fail(new WimmError('ERR_WORKER_CRASHED', message, { cause, retryable: true }));
   }
@@ -197,6 +203,7 @@ export class RemoteEngine implements Engine {
 
   #receive(reply: Reply): void {
     if ('alive' in reply) {
+      this.#alive = true;
       this.#onAlive();
       return;
     }

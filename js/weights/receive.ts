@@ -42,7 +42,7 @@ export function networkError(name: string, cause: unknown): WimmError {
     cause instanceof Error ? ((cause.cause as Error | undefined)?.message ?? cause.message) : String(cause);
   const hint =
     typeof document === 'object'
-      ? '; if the server works, it may not allow this page to read (CORS, CORP or mixed content)'
+      ? '; if the server works, it may not allow this page to read (CORS, CORP, mixed content, or its policy connect-src)'
       : '';
   return new WimmError('ERR_NETWORK', `${name} cannot be fetched: ${reason}${hint}`, { cause, retryable: true });
 }

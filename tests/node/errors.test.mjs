@@ -13,6 +13,7 @@ const fields = { name: 'WimmError', message: 'no fc.weight', code: 'ERR_STATE_DI
 
 test('it is an Error with a code and a stack', () => {
   const error = failure();
+  assert.equal(WimmError.name, 'WimmError');
   assert.ok(error instanceof Error && error instanceof WimmError);
   assert.equal(String(error), 'WimmError: no fc.weight');
   assert.match(error.stack, /^WimmError \[ERR_STATE_DICT_MISMATCH\]: no fc\.weight\n/);

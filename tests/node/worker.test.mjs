@@ -84,6 +84,19 @@ test('where no worker can start, one that was asked for is an error', async () =
   clearInterval(waiting);
 });
 
+test('a worker that fails before its script runs could not start', async () => {
+  const { Worker: Working } = threads;
+  await workers.at(-1).terminate();
+  threads.Worker = class extends EventEmitter {
+    postMessage = () => this.emit('error', new Error('no such file'));
+    ref() {}
+    unref() {}
+    terminate() {}
+  };
+  await rejects(create(), 'ERR_WORKER_CRASHED', /cannot start here: no such file/);
+  threads.Worker = Working;
+});
+
 test('a worker whose script never runs is given up', async () => {
   const { Worker: Working } = threads;
   await workers.at(-1).terminate();
