@@ -1,5 +1,6 @@
 // A WimmError keeps its fields wherever it goes.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { MessageChannel } from 'node:worker_threads';
@@ -49,4 +50,11 @@ test('its cause may be anything, and stays out of the way of a clone', () => {
 test('a quoted name is escaped and cut', () => {
   assert.equal(quote('a"b\n\u0085\u202e\ud800'), '"a\\"b\\n\\u0085\\u202e\\ud800"');
   assert.equal(quote('x'.repeat(300)), `"${'x'.repeat(200)}…"`);
+});
+
+test('the documentation names every code', () => {
+  const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+  const [, union] = /type ErrorCode =(.*?);/s.exec(read('js/errors.ts'));
+  const rows = [...read('docs/errors.md').matchAll(/^\| `(ERR_\w+)`/gm)].map(([, code]) => code);
+  assert.deepEqual(rows, union.match(/ERR_\w+/g));
 });
