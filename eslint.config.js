@@ -21,7 +21,7 @@ export default typescript.config(
     },
   },
   {
-    files: ['**/*.mjs', '*.js'],
+    files: ['**/*.mjs', '*.js', 'examples/**/*.js'],
     languageOptions: { globals: Object.fromEntries(platform.split(/\s+/).map((name) => [name, 'readonly'])) },
   },
 );

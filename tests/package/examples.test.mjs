@@ -1,0 +1,140 @@
+// The examples run with the package as it is published, under a strict policy, with threads and without.
+import assert from 'node:assert/strict';
+import { execFile, execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { extname, join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { brotliCompressSync } from 'node:zlib';
+
+import { build, createServer } from 'vite';
+
+import { samples } from '../../scripts/samples.mjs';
+import { launch, skip, strictPolicy } from '../browser/support.mjs';
+import { serve } from '../node/support.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = join(root, 'build/examples'); // below the tools that examples install
+rmSync(folder, { recursive: true, force: true });
+cpSync(join(root, 'examples'), folder, { recursive: true });
+const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
+const [packed] = JSON.parse(execFileSync('npm', pack, { cwd: root, encoding: 'utf8' }));
+
+function install(example, at = 'node_modules/wimm') {
+  const installed = join(folder, example, at);
+  mkdirSync(installed, { recursive: true });
+  execFileSync('tar', ['-xzf', join(folder, packed.filename), '--strip-components=1', '-C', installed]);
+  return join(folder, example);
+}
+
+const { weights, photographs } = await samples();
+const checkpoint = await readFile(weights);
+const browser = await launch();
+
+const types = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+};
+
+/** Serves a folder as a plain host does. */
+function host(files, isolated) {
+  return serve(async (request, response) => {
+    const { pathname } = new URL(request.url, 'http://localhost');
+    response.setHeader('content-security-policy', `${strictPolicy}; connect-src 'self' https://huggingface.co`);
+    if (isolated) {
+      response.setHeader('cross-origin-opener-policy', 'same-origin');
+      response.setHeader('cross-origin-embedder-policy', 'require-corp');
+    }
+    const path = pathname.endsWith('/') ? `${pathname}index.html` : pathname;
+    const body = await files(path).catch(() => undefined);
+    response.writeHead(body ? 200 : 404, { 'content-type': types[extname(path)] ?? 'text/plain' }).end(body);
+  });
+}
+
+/** Uses the page as its visitor does. Gives the build that ran. */
+async function use(address) {
+  const tab = await browser.newPage();
+  tab.setDefaultTimeout(300_000);
+  const errors = [];
+  tab.on('pageerror', (error) => errors.push(String(error)));
+  await tab.route('https://huggingface.co/**', (route) =>
+    route.request().url().endsWith('.bin')
+      ? route.fulfill({ body: checkpoint, headers: { 'access-control-allow-origin': '*' } })
+      : route.fulfill({ status: 404, headers: { 'access-control-allow-origin': '*' } }),
+  );
+  await tab.goto(address);
+  await tab.setInputFiles('input', photographs.chelsea);
+  await tab.waitForSelector('li');
+  const classes = await tab.locator('li').allTextContents();
+  assert.match(classes[0], /^tiger cat 39\.\d%$/);
+  const [, variant] = /^ready: (.*)$/.exec(await tab.textContent('output'));
+  assert.deepEqual(errors, []);
+  await tab.close();
+  return variant;
+}
+
+async function useHosted(files) {
+  assert.equal(await use(await host(files, false)), 'relaxed');
+  assert.equal(await use(await host(files, true)), 'relaxed-threads');
+}
+
+test('plain HTML', { skip }, async () => {
+  const example = install('html', 'wimm-package');
+  await useHosted((path) => readFile(join(example, path.replace(/^\/wimm\//, '/wimm-package/dist/'))));
+});
+
+test('Vite, built', { skip }, async () => {
+  const example = install('vite');
+  await build({ root: example, logLevel: 'error' });
+  await useHosted((path) => readFile(join(example, 'dist', path)));
+});
+
+test('Vite, its server for development', { skip }, async (context) => {
+  const server = await createServer({
+    root: install('vite'),
+    logLevel: 'error',
+    server: { host: '127.0.0.1', port: 0, strictPort: false },
+  });
+  context.after(() => server.close());
+  await server.listen();
+  assert.equal(await use(`http://127.0.0.1:${server.httpServer.address().port}/`), 'relaxed');
+});
+
+test('webpack', { skip }, async () => {
+  const example = install('webpack');
+  const { default: config } = await import(pathToFileURL(join(example, 'webpack.config.mjs')));
+  const webpack = createRequire(import.meta.url)('webpack');
+  const stats = await promisify(webpack)(config);
+  assert.equal(stats.hasErrors(), false, stats.toString('errors-only'));
+  await useHosted((path) => readFile(join(example, path === '/index.html' ? '' : 'dist', path)));
+});
+
+test('Node.js', async () => {
+  const hub = await serve((request, response) => {
+    const found = request.url.endsWith('.bin');
+    response.writeHead(found ? 200 : 404).end(found ? checkpoint : undefined);
+  });
+  const env = { ...process.env, HF_ENDPOINT: hub, XDG_CACHE_HOME: join(folder, 'cache') };
+  const args = ['classify.mjs', photographs.chelsea, photographs.coffee];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: install('node'), env });
+  assert.match(stdout, /chelsea\.png tiger cat 39\.\d% .*\n.*coffee\.png espresso 95\.\d%/);
+});
+
+test('JavaScript and one build are at most 600 kB with brotli', async (context) => {
+  const example = install('vite');
+  await build({ root: example, logLevel: 'error' });
+  const files = readdirSync(join(example, 'dist/assets'));
+  const size = async (file) => brotliCompressSync(await readFile(join(example, 'dist/assets', file))).length;
+  let javascript = 0;
+  for (const file of files) if (/\.m?js$/.test(file)) javascript += await size(file);
+  for (const file of files.filter((name) => name.endsWith('.wasm'))) {
+    const total = javascript + (await size(file));
+    context.diagnostic(`${file}: ${Math.round(total / 1000)} kB with all JavaScript`);
+    assert.ok(total <= 600_000, `${file}: ${total} bytes`);
+  }
+});
