@@ -1,4 +1,5 @@
-// Fetches a file through a store: only where the server has another than the store.
+// Fetches a file through a store: only where the server has another than the store, and on from where a
+// connection broke.
 
 import { abortable } from '../abort.js';
 import type { WeightsFile } from '../engine/engine.js';
@@ -6,6 +7,7 @@ import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
 import { isNode } from '../platform.js';
 import type { Fetch } from '../types.js';
+import { HeadReader } from './head.js';
 import {
   checkStatus,
   expectedBytes,
@@ -109,18 +111,59 @@ function checkResponse(url: string, response: Response, name: string): void {
   }
 }
 
-async function download(
-  { url, store }: FileRequest,
-  response: Response,
-  options: ReceiveOptions,
-): Promise<FetchedFile> {
-  const total = expectedBytes(response);
+const maxResumes = 5; // in a row that bring nothing
+const firstPause = 250; // milliseconds; each further one is twice as long
+
+async function download(request: FileRequest, first: Response, options: ReceiveOptions): Promise<FetchedFile> {
+  const { url, store } = request;
+  const { signal } = options;
+  const total = expectedBytes(first);
+  const validator = validatorOf(first);
   const draft = await store.draft(url, total);
+  const received = { loaded: 0, headReader: new HeadReader(total) };
+  let response: Response | undefined = first;
+  let resumes = 0;
   try {
-    if (response.body) await receive(response.body, total, draft, options);
+    for (;;) {
+      const { loaded } = received;
+      try {
+        response ??= await fetchRest(request, validator!, loaded, total, options);
+        if (response.body) await receive(response.body, total, draft, options, received);
+        return { file: draft.file(), draft, validator };
+      } catch (error) {
+        resumes = received.loaded > loaded ? 1 : resumes + 1;
+        const resumable = total > 0 && received.loaded > 0 && received.loaded < total && validator?.startsWith('"');
+        if (signal.aborted || !isRetryable(error) || !resumable || resumes > maxResumes) throw error;
+        await pause(firstPause * 2 ** (resumes - 1), options);
+        response = undefined;
+      }
+    }
   } catch (error) {
     await draft.drop();
     throw error;
   }
-  return { file: draft.file(), draft, validator: validatorOf(response) };
+}
+
+/** The response with the bytes from `loaded` on, of the same content. */
+async function fetchRest(
+  request: FileRequest,
+  validator: string,
+  loaded: number,
+  total: number,
+  options: ReceiveOptions,
+): Promise<Response> {
+  // Whether the content is the same is seen from the answer: If-Range would cause a preflight.
+  const response = await fetchResponse(request, { range: `bytes=${loaded}-` }, options);
+  const range = response.headers.get('content-range') ?? `bytes ${loaded}-${total - 1}/${total}`; // hidden from some pages
+  const fits = range === `bytes ${loaded}-${total - 1}/${total}` && expectedBytes(response) === total - loaded;
+  if (response.status === 206 && fits && validatorOf(response) === validator) return response;
+  await response.body?.cancel();
+  const message = `${options.name} changed during its download, or its server cannot resume it`;
+  throw new WimmError('ERR_NETWORK', message);
+}
+
+async function pause(milliseconds: number, { signal, idleTimeout }: ReceiveOptions): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const passed = new Promise<void>((resolve) => (timer = setTimeout(resolve, Math.min(milliseconds, idleTimeout))));
+  await abortable(passed, signal).finally(() => clearTimeout(timer));
 }

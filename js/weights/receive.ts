@@ -56,19 +56,25 @@ function limitExceeded(name: string, maxBytes: number): WimmError {
   return new WimmError('ERR_LIMIT_EXCEEDED', `${name} has more than ${maxBytes} bytes, the option maxBytes`);
 }
 
-/** Reads `stream` to its end into `draft`. `total` is 0 where it is not known. */
+/** How far a file has come. */
+export interface Received {
+  loaded: number;
+  headReader: HeadReader;
+}
+
+/** Reads `stream` to its end into `draft`, as what follows `received`. `total` is 0 where it is not known. */
 export async function receive(
   stream: ReadableStream,
   total: number,
   draft: Draft,
   options: ReceiveOptions,
+  received: Received = { loaded: 0, headReader: new HeadReader(total) },
 ): Promise<void> {
   const { name, maxBytes, onProgress, onHead, signal } = options;
   const reader = stream.getReader();
-  const headReader = new HeadReader(total);
+  const { headReader } = received;
   const cancel = () => void reader.cancel(signal.reason).catch(() => {});
   signal.addEventListener('abort', cancel, { once: true });
-  let loaded = 0;
   try {
     if (total > maxBytes) throw limitExceeded(name, maxBytes);
     for (;;) {
@@ -79,16 +85,17 @@ export async function receive(
       );
       if (done) break;
       if (!(value instanceof Uint8Array)) throw invalidArgument(`${name} must be a stream of Uint8Array`);
-      loaded += value.length;
-      if (loaded > maxBytes) throw limitExceeded(name, maxBytes);
+      if (received.loaded + value.length > maxBytes) throw limitExceeded(name, maxBytes);
       const head = headReader.push(value);
       if (head && head.size > maxBytes) throw limitExceeded(name, maxBytes);
       if (head) onHead(head);
       await draft.write(value);
-      onProgress(loaded, total);
+      received.loaded += value.length;
+      onProgress(received.loaded, total);
     }
     if (signal.aborted) throw signal.reason;
-    if (total && loaded !== total) throw networkError(name, new Error(`it ended after ${loaded} of ${total} bytes`));
+    if (total && received.loaded !== total)
+      throw networkError(name, new Error(`it ended after ${received.loaded} of ${total} bytes`));
   } catch (error) {
     void reader.cancel(error).catch(() => {});
     throw error;

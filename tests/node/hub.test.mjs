@@ -138,6 +138,37 @@ test('a body that ends early, or a connection that closes, is a network error', 
   await rejects(load({ hub: 'http://127.0.0.1:1' }), 'ERR_NETWORK');
 });
 
+test('a download goes on where a connection broke, while the server has the same content', async () => {
+  let etag = '"one"';
+  const ranges = [];
+  const cut = Math.ceil(bytes.length / 4);
+  routes[`${repository}/model.safetensors`] = (request, response) => {
+    ranges.push(request.headers.range);
+    const start = Number(/\d+/.exec(request.headers.range ?? '0')[0]);
+    const rest = bytes.subarray(start);
+    const range = { 'content-range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` };
+    response.writeHead(start ? 206 : 200, { etag, 'content-length': rest.length, ...(start && range) });
+    response.write(rest.subarray(0, cut), () =>
+      rest.length > cut ? setTimeout(() => response.destroy(), 20) : response.end(),
+    );
+  };
+  const resumed = await load();
+  assert.ok(ranges.length > 1 && ranges.slice(1).every((range) => /^bytes=[1-9]\d*-$/.test(range)), `${ranges}`);
+  process.env.XDG_CACHE_HOME = cacheHome = temporaryFolder();
+  const whole = routes[`${repository}/model.safetensors`];
+  routes[`${repository}/model.safetensors`] = good(bytes);
+  assert.deepEqual(await load(), resumed);
+
+  process.env.XDG_CACHE_HOME = cacheHome = temporaryFolder();
+  let count = 0;
+  routes[`${repository}/model.safetensors`] = (request, response) => {
+    if (count++ > 0) etag = '"two"';
+    whole(request, response);
+  };
+  await rejects(load(), 'ERR_NETWORK', /changed/);
+  assert.deepEqual(cached(), []);
+});
+
 test('a body without a length, or compressed on its way, loads', async () => {
   routes[`${repository}/model.safetensors`] = (_, response) => {
     response.writeHead(200);
