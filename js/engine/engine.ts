@@ -14,7 +14,11 @@ import type {
 } from '../types.js';
 
 /** A weights file that can be read at any place. */
-export type WeightsFile = { kind: 'bytes'; bytes: Uint8Array } | { kind: 'file'; path: string };
+export type WeightsFile =
+  | { kind: 'bytes'; bytes: Uint8Array }
+  | { kind: 'file'; path: string }
+  /** Of a page: goes to a worker by reference, and is read there. */
+  | { kind: 'blob'; blob: Blob };
 
 /** The bytes of a file that come before the data of its tensors, and how many it will have in all. */
 export interface WeightsHead {

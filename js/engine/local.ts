@@ -139,7 +139,9 @@ export class LocalEngine implements Engine {
 
   /** Runs `use` on a weights file. An error of its reading comes before what is made of it. */
   async #reading<T>(file: WeightsFile | undefined, use: (source: NativeSource | undefined) => Promise<T>): Promise<T> {
-    if (file?.kind !== 'file') return use(file && bytesSource(file.bytes));
+    if (!file) return use(undefined);
+    if (file.kind === 'bytes') return use(bytesSource(file.bytes));
+    if (file.kind === 'blob') return use(bytesSource(await readBlob(file.blob)));
     const { openFile } = await import('../node/files.js');
     const source = openFile(file.path);
     try {
@@ -147,6 +149,14 @@ export class LocalEngine implements Engine {
     } finally {
       source.close();
     }
+  }
+}
+
+async function readBlob(blob: Blob): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await blob.arrayBuffer());
+  } catch (cause) {
+    throw new WimmError('ERR_OUT_OF_MEMORY', `a file of ${blob.size} bytes cannot be read into memory`, { cause });
   }
 }
 

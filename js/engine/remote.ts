@@ -3,50 +3,15 @@
 import { onAbort, throwIfAborted } from '../abort.js';
 import { WimmError } from '../errors.js';
 import { type Picture, transferOf, unreadable } from '../images/picture.js';
-import { isNode } from '../platform.js';
 import type { Backend, LayerProfile, MemoryUse, StateTensor, Tensor } from '../types.js';
 import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
 import { startTimeout } from './instantiate.js';
-import type { Call, Reply, Stop } from './worker.js';
-
-/** What the workers of browsers and of Node have in common. */
-interface Port {
-  post(call: Call | Stop, transfer: Transferable[]): void;
-  onReply(listener: (reply: Reply) => void): void;
-  onCrash(listener: (cause: unknown) => void): void;
-  /** Whether the process is to wait for it. */
-  hold(busy: boolean): void;
-  close(): void;
-}
+import { openWorker, type Port } from './port.js';
+import type { Call, Reply } from './worker.js';
 
 function cannotStart(cause: unknown): WimmError {
   const reason = cause instanceof Error ? `: ${cause.message}` : '';
   return new WimmError('ERR_WORKER_CRASHED', `a worker cannot start here${reason}`, { cause });
-}
-
-async function openWorker(): Promise<Port> {
-  if (isNode) {
-    const { Worker } = process.getBuiltinModule('worker_threads');
-    const worker = new Worker(new URL('./worker.js', import.meta.url));
-    return {
-      post: (call, transfer) => worker.postMessage(call, transfer as ArrayBuffer[]),
-      onReply: (listener) => void worker.on('message', listener),
-      onCrash: (listener) => void worker.on('error', listener).on('exit', listener),
-      hold: (busy) => (busy ? worker.ref() : worker.unref()),
-      close: () => void worker.terminate(),
-    };
-  }
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'wimm' });
-  return {
-    post: (call, transfer) => worker.postMessage(call, transfer),
-    onReply: (listener) => worker.addEventListener('message', ({ data }) => listener(data as Reply)),
-    onCrash: (listener) => {
-      worker.addEventListener('error', (event) => listener(event.error ?? event.message));
-      worker.addEventListener('messageerror', () => listener('a message could not be read'));
-    },
-    hold: () => {},
-    close: () => worker.terminate(),
-  };
 }
 
 interface Pending {

@@ -3,13 +3,14 @@
 import { WimmError, type WimmErrorData } from '../errors.js';
 import { isNode } from '../platform.js';
 import type { Backend } from '../types.js';
-import type { Engine, ModelSpec } from './engine.js';
+import { sha256 } from '../weights/digest.js';
+import type { Engine, ModelSpec, WeightsFile } from './engine.js';
 import { instantiate } from './instantiate.js';
 
-/** A call of a method of the engine; `start` loads the engine itself. */
+/** A call of a method of the engine; `start` loads the engine itself, `sha256` needs none. */
 export interface Call {
   id: number;
-  method: 'start' | Exclude<keyof Engine, 'backend' | 'close'>;
+  method: 'start' | 'sha256' | Exclude<keyof Engine, 'backend' | 'close'>;
   /** All that the method has, but for the signal. */
   parameters: unknown[];
 }
@@ -71,6 +72,8 @@ async function answer({ id, method, parameters }: Call, signal: AbortSignal): Pr
       await engine;
       return holdLock(lock);
     }
+    case 'sha256':
+      return sha256(parameters[0] as WeightsFile);
     case 'createModel':
       return (await engine).createModel(
         parameters[0] as ModelSpec,

@@ -1,6 +1,7 @@
 // SHA-256 of weights files.
 
 import type { WeightsFile } from '../engine/engine.js';
+import { hashInWorker } from '../engine/hash.js';
 import { WimmError } from '../errors.js';
 
 /** In hexadecimal. */
@@ -9,10 +10,18 @@ export async function sha256(file: WeightsFile): Promise<string> {
     const { hashFile } = await import('../node/files.js');
     return hashFile(file.path);
   }
+  if (file.kind === 'blob' && typeof document === 'object' && globalThis.isSecureContext) {
+    try {
+      return await hashInWorker(file.blob);
+    } catch {
+      // as well as this thread can
+    }
+  }
   const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined;
   if (!subtle)
     throw new WimmError('ERR_INTEGRITY', 'a digest can be computed only in a secure context (https or localhost)');
-  const digest = new Uint8Array(await subtle.digest('SHA-256', file.bytes as Uint8Array<ArrayBuffer>));
+  const bytes = file.kind === 'blob' ? await file.blob.arrayBuffer() : (file.bytes as Uint8Array<ArrayBuffer>);
+  const digest = new Uint8Array(await subtle.digest('SHA-256', bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 

@@ -7,7 +7,7 @@ import { isNode } from '../platform.js';
 import type { WeightsSource } from '../types.js';
 import { checkAddress, type LoadContext, openFirst, type OpenWeights } from './download.js';
 import { checkStatus, expectedBytes, receive, redact } from './receive.js';
-import { MemoryDraft } from './store.js';
+import { openDraft } from './store.js';
 
 export async function openSource(source: WeightsSource, context: LoadContext): Promise<OpenWeights> {
   throwIfAborted(context.signal);
@@ -82,7 +82,7 @@ async function openStream(
   const abort = () =>
     stop.abort(new WimmError('ERR_ABORTED', 'the operation was aborted', { cause: signal?.reason as unknown }));
   signal?.addEventListener('abort', abort, { once: true });
-  const draft = new MemoryDraft(total);
+  const draft = openDraft(total);
   const onProgress = (loaded: number, total: number) => context.onProgress(loaded, total, name);
   try {
     await receive(stream, total, draft, { name, maxBytes, idleTimeout, onProgress, onHead, signal: stop.signal });

@@ -70,10 +70,43 @@ export class MemoryDraft implements Draft {
   async drop(): Promise<void> {}
 }
 
+const blobPartBytes = 4 * 2 ** 20;
+
+/** A download in a blob, which the browser may hold on disk. */
+export class BlobDraft implements Draft {
+  readonly #parts: Blob[] = [];
+  #chunks: Uint8Array<ArrayBuffer>[] = [];
+  #chunkBytes = 0;
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#chunks.push(chunk as Uint8Array<ArrayBuffer>);
+    this.#chunkBytes += chunk.length;
+    if (this.#chunkBytes >= blobPartBytes) this.#join();
+  }
+
+  #join(): void {
+    this.#parts.push(new Blob(this.#chunks));
+    this.#chunks = [];
+    this.#chunkBytes = 0;
+  }
+
+  file(): WeightsFile & { kind: 'blob' } {
+    this.#join();
+    return { kind: 'blob', blob: new Blob(this.#parts) };
+  }
+
+  async keep(): Promise<void> {}
+  async drop(): Promise<void> {}
+}
+
+export function openDraft(size: number): MemoryDraft | BlobDraft {
+  return typeof document === 'object' ? new BlobDraft() : new MemoryDraft(size);
+}
+
 /** Keeps nothing. */
 export const noStore: Store = {
   match: async () => undefined,
-  draft: async (_, size) => new MemoryDraft(size),
+  draft: async (_, size) => openDraft(size),
 };
 
 /** The store that the option `cache` stands for. */

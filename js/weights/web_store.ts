@@ -3,10 +3,17 @@
 import type { WeightsFile } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { sha256 } from './digest.js';
-import { type Draft, type Entry, MemoryDraft, type Store, warnOnce } from './store.js';
+import { type Draft, type Entry, openDraft, type Store, warnOnce } from './store.js';
 
 const digestHeader = 'x-wimm-sha256';
 const validatorHeader = 'x-wimm-validator';
+
+type WebFile = WeightsFile & { kind: 'bytes' | 'blob' };
+
+async function readFile(response: Response): Promise<WebFile> {
+  if (typeof document === 'object') return { kind: 'blob', blob: await response.blob() };
+  return { kind: 'bytes', bytes: new Uint8Array(await response.arrayBuffer()) };
+}
 
 export class WebStore implements Store {
   constructor(readonly cache: Pick<Cache, 'match' | 'put'> & Partial<Pick<Cache, 'delete'>>) {}
@@ -24,7 +31,7 @@ export class WebStore implements Store {
 
   async #open(url: string, response: Response): Promise<WeightsFile | undefined> {
     try {
-      const file = { kind: 'bytes', bytes: new Uint8Array(await response.arrayBuffer()) } as const;
+      const file = await readFile(response);
       const expected = response.headers.get(digestHeader);
       if (expected !== null && expected !== (await sha256(file))) throw new Error('its digest differs');
       return file;
@@ -41,22 +48,26 @@ export class WebStore implements Store {
   }
 
   async draft(url: string, size: number): Promise<Draft> {
-    const { cache } = this;
-    return new (class extends MemoryDraft {
-      override async keep(validator?: string): Promise<void> {
-        const file = this.file();
-        try {
-          const headers = new Headers({
-            [digestHeader]: await sha256(file),
-            'content-length': String(file.bytes.length),
-          });
-          if (validator !== undefined) headers.set(validatorHeader, validator);
-          await cache.put(url, new Response(file.bytes as Uint8Array<ArrayBuffer>, { headers }));
-        } catch (cause) {
-          warnOnce(new WimmError('ERR_CACHE_QUOTA', 'weights are not cached: the cache did not take them', { cause }));
-        }
-      }
-    })(size);
+    const draft = openDraft(size);
+    let file: ReturnType<typeof draft.file>;
+    return {
+      write: (chunk) => draft.write(chunk),
+      file: () => (file = draft.file()),
+      keep: (validator) => this.#keep(url, file, validator),
+      drop: () => draft.drop(),
+    };
+  }
+
+  async #keep(url: string, file: WebFile, validator: string | undefined): Promise<void> {
+    const body = file.kind === 'blob' ? file.blob : (file.bytes as Uint8Array<ArrayBuffer>);
+    const size = file.kind === 'blob' ? file.blob.size : file.bytes.length;
+    try {
+      const headers = new Headers({ [digestHeader]: await sha256(file), 'content-length': String(size) });
+      if (validator !== undefined) headers.set(validatorHeader, validator);
+      await this.cache.put(url, new Response(body, { headers }));
+    } catch (cause) {
+      warnOnce(new WimmError('ERR_CACHE_QUOTA', 'weights are not cached: the cache did not take them', { cause }));
+    }
   }
 }
 
