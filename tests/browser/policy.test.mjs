@@ -36,7 +36,7 @@ for (const isolated of [false, true]) {
     tab.on('pageerror', (error) => messages.push(String(error)));
     const { label, backend, violations } = await tab.evaluate(async () => {
       const violations = [];
-      addEventListener('securitypolicyviolation', ({ violatedDirective }) => violations.push(violatedDirective));
+      window.addEventListener('securitypolicyviolation', ({ violatedDirective }) => violations.push(violatedDirective));
       const model = await window.wimm.createModel('tf_efficientnet_lite0', { weights: '/weights.pth' });
       const [{ label }] = await model.classify(await (await fetch('/chelsea.png')).blob());
       model.dispose();
