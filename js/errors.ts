@@ -40,6 +40,7 @@ export type ErrorCode =
   | 'ERR_ENV_NO_SIMD'
   | 'ERR_ENV_NO_THREADS';
 
+/** What a `WimmError` may have beside its code and message. */
 export interface WimmErrorOptions {
   /** Whether the same call may succeed later. Default false. */
   retryable?: boolean;
@@ -55,8 +56,11 @@ export interface WimmErrorOptions {
 
 /** A `WimmError` as plain data: what `JSON.stringify`, `structuredClone` and `postMessage` make of it. */
 export interface WimmErrorData extends WimmErrorOptions {
+  /** 'WimmError', or 'AbortError' for `ERR_ABORTED`. */
   name: string;
+  /** As the error's. */
   message: string;
+  /** As the error's. */
   code: ErrorCode;
 }
 
@@ -71,16 +75,26 @@ export class WimmError extends PlainError {
     Object.defineProperty(this, 'name', { value: 'WimmError' }); // which consoles show, and a minifier shortens
   }
 
+  /** 'WimmError', or 'AbortError' for `ERR_ABORTED`. */
   override readonly name: string;
+  /** What was wrong, and how to mend it. It holds no weights and no credentials. */
   override readonly message: string;
+  /** Stable: for programs. */
   readonly code: ErrorCode;
+  /** Whether the same call may succeed later. */
   readonly retryable: boolean;
+  /** The tensor that the failure is about. */
   declare readonly tensor?: string;
+  /** The byte offset in the file at which the failure was seen. */
   declare readonly offset?: number;
+  /** Facts for a program, of plain data: `nearest` names, `missing` tensors, the `status` of a response. */
   declare readonly details?: Record<string, unknown>;
+  /** What led to the failure: the platform's own error, or the reason of an `AbortSignal`. */
   declare readonly cause?: unknown;
+  /** Where it was made; of an error from a worker, where it arrived. */
   declare readonly stack?: string;
 
+  /** For programs that report failures of their own in wimm's terms. */
   constructor(code: ErrorCode, message: string, { cause, ...options }: WimmErrorOptions = {}) {
     super();
     this.name = code === 'ERR_ABORTED' ? 'AbortError' : 'WimmError';

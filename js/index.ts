@@ -1,4 +1,8 @@
-// timm's image models in the browser and in Node.js: the public interface.
+/**
+ * timm's image models in the browser and in Node.js: the public interface.
+ *
+ * @module wimm
+ */
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
@@ -16,7 +20,7 @@ export {
 export { configure } from './config.js';
 export { createModel } from './create_model.js';
 export { capabilities } from './engine/load.js';
-export { WimmError, type ErrorCode } from './errors.js';
+export { WimmError, type ErrorCode, type WimmErrorData, type WimmErrorOptions } from './errors.js';
 export { loadStateDict } from './load_state_dict.js';
 export type { Model } from './model.js';
 export type * from './types.js';

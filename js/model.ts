@@ -40,17 +40,28 @@ const forgotten = new FinalizationRegistry<() => void>((free) => {
   free();
 });
 
-/** A model with its weights. Calls run one after the other, in order. `Output` is a list with `featuresOnly`. */
+/**
+ * A model with its weights: what `createModel` gives. Calls run one after the other, in order. `Output` is a list with
+ * `featuresOnly`.
+ *
+ * Errors of every call: `ERR_ABORTED`; `ERR_DISPOSED`; `ERR_INVALID_ARGUMENT` for options; `ERR_OUT_OF_MEMORY`, after
+ * which smaller inputs still work; `ERR_WORKER_CRASHED` or `ERR_RUNTIME_CRASHED`, after which the model has to be created
+ * again. Those with a tensor or images: `ERR_INPUT_SHAPE`, `ERR_INPUT_DTYPE`, `ERR_INPUT_DETACHED`. Inputs are copied.
+ */
 export class Model<Output extends Tensor | Tensor[] = Tensor> {
   /** `arch`, or `arch.tag` where the cfg has one. */
   readonly name: string;
+  /** timm's cfg of `name`, whatever the options have changed. */
   readonly pretrainedCfg: PretrainedCfg;
+  /** Channels of the input. */
   readonly inChans: number;
+  /** Logits of an image; 0 where there is no classifier. */
   readonly numClasses: number;
   /** Channels of the pooled features. */
   readonly numFeatures: number;
   /** The levels that `featuresOnly` gives. */
   readonly featureInfo: FeatureLevel[];
+  /** What did not fit in a load that was not strict. */
   readonly loadReport: LoadReport;
   /** The build that runs the model. */
   readonly backend: Backend;
@@ -86,7 +97,11 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     forgotten.register(this, () => void engine.dispose(facts.id), this);
   }
 
-  /** Images [N, C, H, W] → logits [N, numClasses], or the feature maps of `outIndices`. */
+  /**
+   * Images [N, C, H, W], resized and normalised as `preprocess` does → logits [N, numClasses], or the feature maps of
+   * `outIndices`, each [N, C, H, W]. Without a classifier → pooled features [N, numFeatures], and without a pool either,
+   * what `forwardFeatures` gives.
+   */
   async forward(x: Tensor, options: CallOptions = {}): Promise<Output> {
     const { signal } = readOptions('forward', options, callChecks);
     if (this.#featuresOnly) return (await this.#run('forward', 'forwardIntermediates', x, signal)) as Output;
@@ -99,14 +114,21 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     return this.#runOne('forwardFeatures', 'forwardFeatures', x, signal);
   }
 
-  /** What `forwardFeatures` gave → logits, or with `preLogits` the pooled features. */
+  /** What `forwardFeatures` gave → logits [N, numClasses], or with `preLogits` the pooled features [N, numFeatures]. */
   async forwardHead(x: Tensor, options: CallOptions & { preLogits?: boolean } = {}): Promise<Tensor> {
     const { preLogits, signal } = readOptions('forwardHead', options, { ...callChecks, preLogits: boolean });
     return this.#runOne('forwardHead', preLogits ? 'preLogits' : 'forwardHead', x, signal);
   }
 
-  /** The most probable classes of an image, or of each of several. */
+  /**
+   * The most probable classes of an image, the most probable first.
+   *
+   * Errors: those of `ImageSource`; `ERR_INVALID_ARGUMENT` where the model has no classifier.
+   *
+   * @param options `topK`: how many, 1 to `numClasses`. Default 5.
+   */
   async classify(image: ImageSource, options?: CallOptions & { topK?: number }): Promise<Classification[]>;
+  /** The most probable classes of each of several images, which are read one after the other. */
   async classify(images: ImageSource[], options?: CallOptions & { topK?: number }): Promise<Classification[][]>;
   async classify(image: ImageSource | ImageSource[], options: CallOptions & { topK?: number } = {}) {
     this.#checkAlive();
@@ -121,7 +143,7 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     return this.#classify(image, topK, signal);
   }
 
-  /** Pooled features [N, numFeatures], a row an image. */
+  /** Pooled features [N, numFeatures], a row an image. Errors: those of `ImageSource`. */
   async embed(image: ImageSource | ImageSource[], options: CallOptions = {}): Promise<Tensor> {
     const { signal } = readOptions('embed', options, callChecks);
     const rows = await this.#inTurn([image].flat(), async (each) =>
@@ -130,7 +152,10 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     return stack(rows);
   }
 
-  /** The cfg's evaluation transform: an image, or several, resized, cropped and normalised to [N, C, H, W]. */
+  /**
+   * The cfg's evaluation transform: an image, or several, resized, cropped and normalised to [N, C, H, W]. Errors: those
+   * of `ImageSource`.
+   */
   async preprocess(image: ImageSource | ImageSource[], options: CallOptions = {}): Promise<Tensor> {
     const { signal } = readOptions('preprocess', options, callChecks);
     return stack(await this.#inTurn([image].flat(), (each) => this.#prepare(each, signal)));
@@ -150,7 +175,7 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     return this.#queue((stopped) => this.#engine.profile(this.#id, input, stopped), signal);
   }
 
-  /** Bytes in use. */
+  /** Memory in use, in bytes. */
   async memory(): Promise<MemoryUse> {
     return this.#queue(() => this.#engine.memory(this.#id));
   }
@@ -166,6 +191,7 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     for (const call of this.#calls) call.abort(this.#disposedError());
   }
 
+  /** `dispose`, at the end of the block that says `using model = …`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

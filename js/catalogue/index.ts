@@ -6,6 +6,7 @@ import { type Architecture, catalogue, type PretrainedCfg } from './table.js';
 
 export type { PretrainedCfg } from './table.js';
 
+/** Of `listModels`. */
 export interface ListModelsOptions {
   /** Only models with weights. */
   pretrained?: boolean;
@@ -37,12 +38,13 @@ export interface ResolvedModel {
   cfg: PretrainedCfg;
 }
 
+/** The names of the models that `createModel` creates, in natural order. Errors: `ERR_INVALID_ARGUMENT`. */
+export function listModels(options?: ListModelsOptions): string[];
 /**
- * The names of the models that `createModel` creates, in natural order.
+ * Those of the names that match.
  *
  * @param filter wildcards as of Python's fnmatch (`*`, `?`, `[a-z]`, `[!a-z]`); a name is listed if it matches one.
  */
-export function listModels(options?: ListModelsOptions): string[];
 export function listModels(filter?: string | readonly string[], options?: ListModelsOptions): string[];
 export function listModels(
   filterOrOptions?: string | readonly string[] | ListModelsOptions,
@@ -84,13 +86,13 @@ export function isModelPretrained(name: string): boolean {
   return found !== undefined && found.architecture.hasWeights(found.tag);
 }
 
-/** The cfg of `arch` (of its default tag) or `arch.tag`, a fresh copy. */
+/** The cfg of `arch` (of its default tag) or `arch.tag`, a fresh copy. Errors: `ERR_UNKNOWN_MODEL`. */
 export function getPretrainedCfg(name: string): PretrainedCfg {
   const { architecture, tag } = lookUp(name);
   return architecture.cfg(tag);
 }
 
-/** The tags of an architecture that have weights, the default one first. */
+/** The tags of an architecture that have weights, the default one first. Errors: `ERR_UNKNOWN_MODEL`. */
 export function listPretrainedTags(arch: string): string[] {
   const { architecture } = lookUp(arch);
   return architecture.tags.filter((tag) => tag && architecture.hasWeights(tag));

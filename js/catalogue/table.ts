@@ -5,39 +5,65 @@ import modulesText from '../../src/catalogue/modules.json' with { type: 'text' }
 
 /** What a set of pretrained weights was trained for: timm's `pretrained_cfg`, its keys in camelCase. */
 export interface PretrainedCfg {
+  /** timm's name of the model, without a tag. */
   architecture: string;
+  /** Names the weights among those of the architecture. */
   tag?: string;
   /** Where the weights were first published; empty where only the hub has them. */
   url?: string;
   /** The repository of the Hugging Face hub that has the weights. */
   hfHubId?: string;
+  /** The file there; by default 'model.safetensors', or else 'pytorch_model.bin'. */
   hfHubFilename?: string;
   /** The weights are in a format of their own, not in PyTorch's. */
   customLoad: boolean;
-  /** [C, H, W] */
+  /** [C, H, W] of the images that the weights were trained on, in pixels. */
   inputSize: [number, number, number];
+  /** [C, H, W] at which the weights are said to do better; `preprocess` takes `inputSize`. */
   testInputSize?: [number, number, number];
+  /** [C, H, W] of the least that the architecture takes. */
   minInputSize?: [number, number, number];
+  /** Images have to be of `inputSize`, or of what the option `imgSize` says. */
   fixedInputSize: boolean;
+  /** How images are resized: 'bilinear' or 'bicubic', as PIL does. */
   interpolation: string;
+  /** The part of the resized image, in each direction, that the crop keeps. */
   cropPct: number;
+  /** `cropPct` for `testInputSize`. */
   testCropPct?: number;
+  /** What is done with images that are not square: timm's 'center', 'squash' or 'border'. */
   cropMode: string;
+  /** Of each channel, of samples from 0 to 1: it is subtracted. */
   mean: number[];
+  /** Of each channel: it is divided by. */
   std: number[];
+  /** Logits of the weights, without those of `labelOffset`; 0 where there is no classifier. */
   numClasses: number;
+  /** Rows of the file's classifier that come before the first class, and are left out. */
   labelOffset?: number;
+  /** Names of the classes, where they are not ImageNet's. */
   labelNames?: string[];
+  /** What those names mean. */
   labelDescriptions?: Record<string, string>;
+  /** [H, W] of the last feature map, for `inputSize`; null where timm does not say. */
   poolSize: number[] | null;
+  /** [H, W] of the last feature map, for `testInputSize`. */
   testPoolSize?: number[];
+  /** timm's path of what `inChans` adapts: the first convolution, or several. */
   firstConv: string | string[] | null;
+  /** timm's path of what `numClasses` resizes: the last layer, or several. */
   classifier: string | string[] | null;
+  /** Of the weights: its SPDX name in lower case, such as 'apache-2.0', where timm says. */
   license?: string;
+  /** What the weights are, in words. */
   description?: string;
+  /** Where the model was first published. */
   originUrl?: string;
+  /** The title of the paper. */
   paperName?: string;
+  /** The paper's number, such as 'arXiv:1512.03385'. */
   paperIds?: string | string[];
+  /** Remarks of timm's. */
   notes?: string[];
 }
 
