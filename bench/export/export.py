@@ -1,19 +1,22 @@
-"""Exports timm's models for the benchmark, with synthetic weights: ONNX for the peers, safetensors for wimm.
+"""Exports timm's models for the benchmark, with one set of synthetic weights, in the format of each runtime.
 
-    python bench/export_onnx.py FOLDER MODEL…
+    python bench/export/export.py FOLDER MODEL…
 
-For each model, FOLDER receives MODEL.onnx, MODEL.safetensors and MODEL.json: its input's shape and its multiply-adds.
+For each model, FOLDER receives MODEL.safetensors for wimm, MODEL.onnx for onnxruntime-web, MODEL.tflite for LiteRT.js,
+MODEL.tfjs.json and MODEL.tfjs.bin for TensorFlow.js, and at last MODEL.json: its input's shape and its multiply-adds.
 """
 import json
 import sys
 import warnings
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests/parity/torchvision_stub"), str(ROOT / "tests/parity")]
 
+import litert_torch  # noqa: E402
 import safetensors.torch  # noqa: E402
 import synthetic  # noqa: E402
+import tfjs_graph  # noqa: E402
 import timm  # noqa: E402
 import torch  # noqa: E402
 
@@ -39,6 +42,12 @@ def multiply_adds(model, image):
     return total
 
 
+def export_tflite(model, image, path):
+    """By Google's converter, with images channels last, as LiteRT's kernels have them."""
+    channels_last = litert_torch.to_channel_last_io(model, args=[0])
+    litert_torch.convert(channels_last, (image.permute(0, 2, 3, 1).contiguous(),)).export(str(path))
+
+
 def export(name, folder):
     model = timm.create_model(name, exportable=True).eval()
     state = {
@@ -51,6 +60,8 @@ def export(name, folder):
 
     safetensors.torch.save_file(state, folder / f"{name}.safetensors")
     torch.onnx.export(model, image, folder / f"{name}.onnx", opset_version=17, dynamo=False)
+    tfjs_graph.write(torch.export.export(model, (image,)), folder / name)
+    export_tflite(model, image, folder / f"{name}.tflite")
     facts = {"shape": shape, "multiplyAdds": multiply_adds(model, image)}
     (folder / f"{name}.json").write_text(json.dumps(facts) + "\n")
 

@@ -1,0 +1,14 @@
+// wimm, from safetensors.
+async function load({ read, places, model, shape, threads }) {
+  const { createModel } = await import(places.wimm);
+  const weights = await read(`${model}.safetensors`);
+  const loaded = await createModel(model, { weights, threads, worker: false });
+  return {
+    forward: async (data) => (await loaded.forward({ data, shape })).data,
+    profile: (data) => loaded.profile({ data, shape }),
+    build: loaded.backend.variant,
+    dispose: () => loaded.dispose(),
+  };
+}
+
+export const wimm = { layout: 'nchw', load };
