@@ -26,6 +26,7 @@ const flags = `--headless --no-sandbox --disable-gpu --no-first-run --disable-ba
 /** The runtimes bundled for a browser, each a module of its own, and a page that runs a job in a worker. */
 async function buildSite() {
   await build({
+    absWorkingDir: folder,
     entryPoints: ['page.mjs', 'worker.mjs', 'job.mjs'].map((name) => join(folder, 'browser', name)),
     outdir: roots.site,
     bundle: true,
