@@ -2,9 +2,10 @@
 import js from '@eslint/js';
 import typescript from 'typescript-eslint';
 
-const platform = `AbortController AbortSignal atob Blob Buffer clearInterval clearTimeout console createImageBitmap crypto document
-  fetch File Image ImageData navigator OffscreenCanvas performance PerformanceObserver process ReadableStream Request Response setInterval setTimeout
-  structuredClone TextDecoder TextEncoder URL VideoFrame WebAssembly window`;
+const platform = `AbortController AbortSignal atob Blob Buffer caches clearInterval clearTimeout close console
+  createImageBitmap crypto DataTransfer document fetch File Image ImageData navigator OffscreenCanvas performance
+  PerformanceObserver process ReadableStream Request Response setInterval setTimeout structuredClone TextDecoder
+  TextEncoder URL URLSearchParams VideoFrame WebAssembly window Worker`;
 
 export default typescript.config(
   { ignores: ['**/build/', '**/dist/', '**/node_modules/'] },
@@ -21,7 +22,7 @@ export default typescript.config(
     },
   },
   {
-    files: ['**/*.mjs', '*.js', 'examples/**/*.js'],
+    files: ['**/*.mjs', '*.js', 'bench/**/*.js', 'examples/**/*.js'],
     languageOptions: { globals: Object.fromEntries(platform.split(/\s+/).map((name) => [name, 'readonly'])) },
   },
 );

@@ -1,0 +1,95 @@
+// Where the cache is full, damaged or absent, weights load all the same, and the developer is told once.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { safetensors } from '../node/support.mjs';
+import { launch, open, site, skip } from './support.mjs';
+
+const browser = await launch('--host-resolver-rules=MAP insecure.test 127.0.0.1');
+const data = new Float32Array(2 ** 20).fill(1);
+const bytes = safetensors(new Map([['weight', { shape: [data.length], data }]]));
+
+/** A tab on a site with the weights, the requests of them, and what the tab warns of. */
+async function visit(through = (address) => address) {
+  const requests = [];
+  const warnings = [];
+  const address = through(
+    await site({
+      '/weights': (request, response) => {
+        const known = request.headers['if-none-match'];
+        requests.push(known);
+        if (known) response.writeHead(304).end();
+        else response.writeHead(200, { etag: '"one"', 'cache-control': 'no-store' }).end(bytes);
+      },
+    }),
+  );
+  const tab = await open(browser, address);
+  tab.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
+  const load = () =>
+    tab.evaluate(async () => {
+      const { data } = (await window.wimm.loadStateDict('/weights')).get('weight');
+      return {
+        loaded: data.every((value) => value === 1),
+        entries: (await (await window.caches?.open('wimm-1'))?.keys())?.length,
+      };
+    });
+  return { address, tab, requests, warnings, load };
+}
+
+test('weights load where the quota is exceeded', { skip }, async () => {
+  const { address, tab, requests, warnings, load } = await visit();
+  const session = await tab.context().newCDPSession(tab);
+  const allow = (quotaSize) => session.send('Storage.overrideQuotaForOrigin', { origin: address, quotaSize });
+  await allow(bytes.length / 2);
+  assert.deepEqual(await load(), { loaded: true, entries: 0 });
+  assert.deepEqual(await load(), { loaded: true, entries: 0 });
+  assert.equal(requests.length, 2);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0], /ERR_CACHE_QUOTA/);
+  await allow(10 * bytes.length);
+  assert.deepEqual(await load(), { loaded: true, entries: 1 });
+  await tab.close();
+});
+
+test('an entry that is damaged is downloaded again', { skip }, async () => {
+  const { tab, requests, warnings, load } = await visit();
+  await load();
+  await tab.evaluate(async () => {
+    const cache = await window.caches.open('wimm-1');
+    const [request] = await cache.keys();
+    const response = await cache.match(request);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    bytes[bytes.length - 1] ^= 1;
+    await cache.put(request, new Response(bytes, { headers: response.headers }));
+  });
+  assert.deepEqual(await load(), { loaded: true, entries: 1 });
+  assert.deepEqual(requests, [undefined, '"one"', undefined]);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0], /ERR_CACHE_CORRUPT/);
+  await load();
+  assert.equal(warnings.length, 1);
+  await tab.close();
+});
+
+test('a page without https, which has no cache, loads weights and runs a model', { skip }, async () => {
+  const insecure = (address) => address.replace('127.0.0.1', 'insecure.test');
+  const { tab, requests, warnings, load } = await visit(insecure);
+  assert.equal(await tab.evaluate(() => window.isSecureContext), false);
+  assert.deepEqual(await load(), { loaded: true, entries: undefined });
+  assert.deepEqual(await load(), { loaded: true, entries: undefined });
+  assert.equal(requests.length, 2);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0], /ERR_CACHE_QUOTA/);
+  const { shape, worker, code } = await tab.evaluate(async () => {
+    const { createModel, loadStateDict } = window.wimm;
+    const model = await createModel('resnet10t');
+    const { shape } = await model.forward({ data: new Float32Array(3 * 64 * 64), shape: [1, 3, 64, 64] });
+    const integrity = `sha256-${'0'.repeat(64)}`;
+    const { code } = await loadStateDict('/weights', { integrity }).catch((error) => error);
+    return { shape, code, worker: model.backend.worker };
+  });
+  assert.deepEqual(shape, [1, 1000]);
+  assert.equal(worker, true);
+  assert.equal(code, 'ERR_INTEGRITY'); // no digest can be computed: it fails closed
+  await tab.close();
+});
