@@ -1,7 +1,7 @@
 // Defaults of the whole package, which `configure` sets.
 
-import { type Check, cacheCheck, readOptions, threadsCheck, webAddress } from './options.js';
-import type { Configuration, WeightsCache } from './types.js';
+import { type Check, cacheCheck, readOptions, simdCheck, threadsCheck, webAddress } from './options.js';
+import type { Configuration, Simd, WeightsCache } from './types.js';
 
 /** The address of a folder, with a slash at its end. */
 const folder: Check<string> = {
@@ -14,11 +14,12 @@ const folder: Check<string> = {
   },
 };
 
-const checks = { wasm: folder, threads: threadsCheck, hub: webAddress, cache: cacheCheck };
+const checks = { wasm: folder, threads: threadsCheck, simd: simdCheck, hub: webAddress, cache: cacheCheck };
 
 interface Settings {
   wasm: string | undefined;
   threads: number | undefined;
+  simd: Simd | undefined;
   hub: string;
   cache: boolean | WeightsCache;
 }
@@ -26,11 +27,12 @@ interface Settings {
 export const settings: Settings = {
   wasm: undefined,
   threads: undefined,
+  simd: undefined,
   hub: 'https://huggingface.co',
   cache: true,
 };
 
-/** Sets defaults for the calls that follow; what is not named stays. Errors: `ERR_INVALID_ARGUMENT`. */
+/** Sets defaults for the calls that follow. */
 export function configure(configuration: Configuration): void {
   for (const [name, value] of Object.entries(readOptions('configure', configuration, checks))) {
     if (value !== undefined) Object.assign(settings, { [name]: value });

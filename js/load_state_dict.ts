@@ -7,10 +7,7 @@ import { loadChecks, readOptions } from './options.js';
 import type { LoadOptions, StateTensor, WeightsSource } from './types.js';
 import { openSource } from './weights/sources.js';
 
-/**
- * The tensors of a weights file by name, in the file's order, as they are: wrappers opened (see `key`), prefixes such as
- * `module.` removed, nothing adapted. Errors: those of `createModel` that are of weights, downloads and the machine.
- */
+/** The tensors of a weights file by name. */
 export async function loadStateDict(
   source: WeightsSource,
   options: LoadOptions = {},
@@ -20,7 +17,7 @@ export async function loadStateDict(
   return load.run(async () => {
     const weights = await openSource(source, load.context);
     return load.use(weights, async (file) => {
-      const engine = await abortable(loadEngine(1), load.signal);
+      const engine = await abortable(loadEngine({ threads: 1 }), load.signal);
       return engine.loadStateDict(file, chosen.key, chosen.checkFinite ?? false, load.signal);
     });
   });

@@ -143,6 +143,7 @@ const text: Check<string> = {
 };
 
 export const threadsCheck = integer(1, 16);
+export const simdCheck = oneOf('simd', 'relaxed-simd');
 
 export const callChecks = {
   signal: withMethods<AbortSignal>('an AbortSignal', 'addEventListener', 'removeEventListener'),
@@ -181,6 +182,7 @@ export const createModelChecks = {
   globalPool: oneOf('avg', 'max', 'avgmax', 'catavgmax', 'token', 'map', 'prr', ''),
   dtype,
   threads: threadsCheck,
+  simd: simdCheck,
   worker: boolean,
   imgSize,
   featuresOnly: boolean,

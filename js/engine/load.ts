@@ -5,7 +5,7 @@ import { relaxedSimd, simd, threads as sharedMemory } from 'wasm-feature-detect'
 import { settings } from '../config.js';
 import { WimmError } from '../errors.js';
 import { hardwareThreads, isNode } from '../platform.js';
-import type { Backend, Capabilities, Variant } from '../types.js';
+import type { Backend, Capabilities, Simd, Variant } from '../types.js';
 import type { Engine } from './engine.js';
 import { instantiate } from './instantiate.js';
 import { RemoteEngine } from './remote.js';
@@ -22,7 +22,7 @@ function variantName(relaxed: boolean, threads: boolean): Variant {
   return `${relaxed ? 'relaxed' : 'simd'}${threads ? '-threads' : ''}` as Variant;
 }
 
-/** What the machine and the page allow, and the build that `createModel` takes by default. It never rejects. */
+/** What the machine and the page allow, and the build that `createModel` takes by default. */
 export async function capabilities(): Promise<Capabilities> {
   const hasWasm = typeof WebAssembly === 'object';
   const isolated = isNode || globalThis.crossOriginIsolated === true;
@@ -45,38 +45,51 @@ export async function capabilities(): Promise<Capabilities> {
   for (const { message } of new Set(faults.values())) reasons.push(message);
   if (workerFault) reasons.push(workerFault.message);
   const able = { simd: hasSimd, relaxedSimd: hasRelaxed, threads: hasThreads, isolated, reasons };
-  return { ...able, variant: backendsOf(able, settings.threads)[0]?.variant };
+  return { ...able, variant: backendsOf(able, settings)[0]?.variant };
 }
 
 type Choice = Omit<Backend, 'worker'>;
 
-/** What can run, the fastest first. Threads that are wanted are not given up. */
-function backendsOf(able: Omit<Capabilities, 'variant'>, wanted: number | undefined): Choice[] {
+/** What a caller wants of the engine; what is undefined is for `loadEngine` to choose. */
+interface Wanted {
+  threads?: number | undefined;
+  simd?: Simd | undefined;
+  worker?: boolean | undefined;
+}
+
+/** What can run, the fastest first. What is wanted is not given up. */
+function backendsOf(able: Omit<Capabilities, 'variant'>, wanted: Wanted): Choice[] {
   if (!able.simd) return [];
-  const most = able.threads ? (wanted ?? Math.min(hardwareThreads(), maxThreads)) : 1;
-  const counts = wanted === undefined && most > 1 ? [most, 1] : [most];
+  const most = able.threads ? (wanted.threads ?? Math.min(hardwareThreads(), maxThreads)) : 1;
+  const counts = wanted.threads === undefined && most > 1 ? [most, 1] : [most];
+  const builds = (['relaxed-simd', 'simd'] as const).filter(
+    (simd) => simd === (wanted.simd ?? simd) && (able.relaxedSimd || simd === 'simd'),
+  );
   return counts
-    .flatMap((threads): Choice[] => [
-      ...(able.relaxedSimd
-        ? [{ variant: variantName(true, threads > 1), simd: 'relaxed-simd', threads } as const]
-        : []),
-      { variant: variantName(false, threads > 1), simd: 'simd', threads },
-    ])
+    .flatMap((threads) =>
+      builds.map((simd): Choice => ({ variant: variantName(simd === 'relaxed-simd', threads > 1), simd, threads })),
+    )
     .filter(({ variant }) => !faults.has(variant));
 }
 
-async function chooseBackend(threads: number | undefined): Promise<Choice> {
+function reasonOf({ reasons }: Capabilities, start: string): string | undefined {
+  return reasons.find((text) => text.startsWith(start));
+}
+
+async function chooseBackend({ threads = settings.threads, simd = settings.simd }: Wanted): Promise<Choice> {
   const able = await capabilities();
   if (!able.simd) {
     const code = typeof WebAssembly === 'object' ? 'ERR_ENV_NO_SIMD' : 'ERR_ENV_NO_WASM';
     throw new WimmError(code, `wimm cannot run here: ${able.reasons[0]}`);
   }
-  const wanted = threads ?? settings.threads;
-  const [backend] = backendsOf(able, wanted);
+  if (simd === 'relaxed-simd' && !able.relaxedSimd) {
+    throw new WimmError('ERR_ENV_NO_SIMD', `relaxed SIMD was asked for, but ${reasonOf(able, 'no relaxed SIMD')}`);
+  }
+  const [backend] = backendsOf(able, { threads, simd });
   const cause = [...faults.values()].at(-1);
-  if (wanted !== undefined && wanted > 1 && !(able.threads && backend)) {
-    const reason = able.threads ? cause?.message : able.reasons.find((text) => text.startsWith('no threads'));
-    throw new WimmError('ERR_ENV_NO_THREADS', `${wanted} threads were asked for, but ${reason}`, { cause });
+  if (threads !== undefined && threads > 1 && !(able.threads && backend)) {
+    const reason = able.threads ? cause?.message : reasonOf(able, 'no threads');
+    throw new WimmError('ERR_ENV_NO_THREADS', `${threads} threads were asked for, but ${reason}`, { cause });
   }
   if (!backend) throw cause!;
   return backend;
@@ -127,15 +140,15 @@ async function startChecked(...parameters: Parameters<typeof start>): Promise<En
 const engines = new Map<string, Promise<Engine>>();
 
 /**
- * The engine for a number of threads, in a worker or not. All its models share one WebAssembly memory. Where a build
- * turns out not to work, it is the next that does.
+ * The engine of a build, its threads, and a worker or none: on the main thread of a page in one by default. All its models
+ * share one WebAssembly memory. Where a build turns out not to work, it is the next that does.
  *
- * @param worker default: in a worker on the main thread of a page.
  * @internal
  */
-export async function loadEngine(threads?: number, worker?: boolean): Promise<Engine> {
+export async function loadEngine(wanted: Wanted = {}): Promise<Engine> {
+  const { worker } = wanted;
   for (;;) {
-    const backend = { ...(await chooseBackend(threads)), worker: worker ?? typeof document === 'object' };
+    const backend = { ...(await chooseBackend(wanted)), worker: worker ?? typeof document === 'object' };
     const key = JSON.stringify([backend, worker, settings.wasm]);
     let engine = engines.get(key);
     if (!engine) {

@@ -43,6 +43,35 @@ test('without shared memory, one thread runs, and more are refused', () => {
   assert.equal(without(setup, { threads: 2 }).code, 'ERR_ENV_NO_THREADS');
 });
 
+test('without relaxed SIMD, plain SIMD runs, and relaxed is refused', () => {
+  const setup = `
+    const { validate } = WebAssembly;
+    const relaxed = Uint8Array.of(253, 128, 2).join();
+    WebAssembly.validate = (bytes) => !new Uint8Array(bytes.buffer ?? bytes).join().includes(relaxed) && validate(bytes);`;
+  const { code, relaxedSimd, variant, reasons } = without(setup, { simd: 'simd' });
+  assert.equal(code, 'created');
+  assert.equal(relaxedSimd, false);
+  assert.match(variant, /^simd/);
+  assert.match(reasons[0], /no relaxed SIMD/);
+  assert.equal(without(setup, { simd: 'relaxed-simd' }).code, 'ERR_ENV_NO_SIMD');
+});
+
+test('plain SIMD runs where it is chosen, by an option or by default', async () => {
+  const { variant, relaxedSimd } = await capabilities();
+  for (const threads of [1, 2]) {
+    const plain = await createModel('resnet10t', { simd: 'simd', threads });
+    const { simd, variant } = plain.backend;
+    assert.deepEqual({ simd, variant }, { simd: 'simd', variant: threads === 1 ? 'simd' : 'simd-threads' });
+    assert.deepEqual((await plain.forward(images(3))).shape, [1, 1000]);
+    plain.dispose();
+  }
+  configure({ simd: 'simd' });
+  assert.equal((await capabilities()).variant, 'simd-threads');
+  if (!relaxedSimd) return;
+  configure({ simd: 'relaxed-simd' });
+  assert.equal((await capabilities()).variant, variant);
+});
+
 test('capabilities say why a faster build is not taken', async () => {
   const { simd, threads, isolated, relaxedSimd, reasons } = await capabilities();
   assert.deepEqual({ simd, threads, isolated }, { simd: true, threads: true, isolated: true });
@@ -97,21 +126,21 @@ const choosing = (start) =>
 
 test('a build that computes wrongly is left, and said', async () => {
   const { loadEngine, capabilities: able } = await choosing('({ threads }) => threads === 1');
-  const { backend } = await loadEngine(undefined, false);
+  const { backend } = await loadEngine({ worker: false });
   assert.equal(backend.threads, 1);
   const { relaxedSimd, reasons, variant } = await able();
   const threaded = relaxedSimd ? ['relaxed-threads', 'simd-threads'] : ['simd-threads'];
   assert.equal(variant, relaxedSimd ? 'relaxed' : 'simd');
   assert.deepEqual(globalThis.tried, [...threaded, variant]);
   for (const each of threaded) assert.ok(reasons.some((text) => text.includes(`${each} computes wrongly`)));
-  await loadEngine(undefined, false);
+  await loadEngine({ worker: false });
   assert.equal(globalThis.tried.length, threaded.length + 1); // not tried again
-  await rejects(loadEngine(2, false), 'ERR_ENV_NO_THREADS', /computes wrongly/);
+  await rejects(loadEngine({ threads: 2, worker: false }), 'ERR_ENV_NO_THREADS', /computes wrongly/);
 });
 
 test('where every build computes wrongly, there is none', async () => {
   const { loadEngine } = await choosing('() => false');
-  await rejects(loadEngine(undefined, false), 'ERR_RUNTIME_CRASHED', /computes wrongly/);
+  await rejects(loadEngine({ worker: false }), 'ERR_RUNTIME_CRASHED', /computes wrongly/);
 });
 
 test('where the workers of threads cannot be had, one thread runs', async () => {
@@ -119,9 +148,9 @@ test('where the workers of threads cannot be had, one thread runs', async () => 
     if (threads > 1) throw new WimmError('ERR_ENV_NO_THREADS', 'no threads: no workers');
     return true;
   }`);
-  const { backend } = await loadEngine(undefined, false);
+  const { backend } = await loadEngine({ worker: false });
   assert.equal(backend.threads, 1);
   assert.equal(globalThis.tried.length, 2); // no build with threads is tried after the first
   assert.match((await able()).reasons.join(), /no threads: no workers/);
-  await rejects(loadEngine(4, false), 'ERR_ENV_NO_THREADS', /no workers/);
+  await rejects(loadEngine({ threads: 4, worker: false }), 'ERR_ENV_NO_THREADS', /no workers/);
 });

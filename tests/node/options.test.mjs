@@ -62,6 +62,7 @@ const otherOptions = {
   strict: [0, null],
   featuresOnly: ['yes', null],
   worker: ['yes', null],
+  simd: ['plain', 'relaxed', true, null],
 };
 
 for (const [option, values] of Object.entries(otherOptions)) {
