@@ -1,5 +1,7 @@
 // The demo: static files that any host serves from any folder.
-import { readdirSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 
 import { defineConfig, type Plugin } from 'vite';
 
@@ -53,10 +55,28 @@ function contentSecurityPolicy(): Plugin {
   };
 }
 
+/** `service_worker.js`, told which files there are: all, but for the page, which it knows by its folder. */
+function serviceWorker(): Plugin {
+  const script = readFileSync(new URL('service_worker.js', import.meta.url), 'utf8');
+  return {
+    name: 'service-worker',
+    apply: 'build',
+    writeBundle({ dir = '' }) {
+      const entries = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+      const files = entries.map(({ parentPath, name }) => relative(dir, join(parentPath, name))).sort();
+      const digest = createHash('sha256').update(script);
+      for (const file of files) digest.update(file).update(readFileSync(join(dir, file)));
+      const version = digest.digest('hex').slice(0, 16);
+      const kept = JSON.stringify(files.filter((file) => file !== 'index.html'));
+      writeFileSync(join(dir, 'service_worker.js'), `const version = '${version}';\nconst files = ${kept};\n${script}`);
+    },
+  };
+}
+
 export default defineConfig({
   root: import.meta.dirname,
   base: './',
-  plugins: [counts(), contentSecurityPolicy()],
+  plugins: [counts(), contentSecurityPolicy(), serviceWorker()],
   server: { headers: isolation },
   preview: { headers: isolation },
   worker: { format: 'es' },

@@ -1,78 +1,21 @@
 // The demo, built and served from a folder of a plain static server, with real weights instead of the hub's.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { extname, join } from 'node:path';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { build } from 'vite';
 import { createModel } from 'wimm';
 
-import { samples } from '../../scripts/samples.mjs';
-import { serve, temporaryFolder } from '../node/support.mjs';
-import { launch, skip } from './support.mjs';
+import { browser, buildDemo, classes, done, faults, host, photographs, visit as visitAt, weights } from './demo.mjs';
+import { skip } from './support.mjs';
 
-const types = {
-  '.css': 'text/css',
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.svg': 'image/svg+xml',
-  '.wasm': 'application/wasm',
-  '.webp': 'image/webp',
-};
-const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob:; connect-src * blob:";
-const folder = '/some/folder/';
-
-const built = temporaryFolder();
-const origin = await serve(async (request, response) => {
-  const { pathname } = new URL(request.url, 'http://localhost');
-  response.setHeader('content-security-policy', policy);
-  if (pathname === '/halting.pth') {
+const built = skip ? '' : await buildDemo();
+const address = await host(() => built, {
+  '/halting.pth': async (request, response) => {
     response.writeHead(200, { 'content-length': 2 ** 24 }).write((await readFile(weights)).subarray(0, 2 ** 20));
-    return;
-  }
-  const path = pathname.slice(folder.length) || 'index.html';
-  const body = pathname.startsWith(folder) && (await readFile(join(built, path)).catch(() => undefined));
-  response.setHeader('content-type', types[extname(path)] ?? 'text/plain');
-  response.writeHead(body ? 200 : 404).end(body || undefined);
+  },
 });
-const browser = await launch('--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream');
-let weights, photographs;
-/** Faults of the page's own: what it throws, and what its policy forbids. */
-const faults = [];
-
-before(async () => {
-  if (skip) return;
-  ({ weights, photographs } = await samples());
-  await build({
-    root: fileURLToPath(new URL('../../web', import.meta.url)),
-    build: { outDir: built },
-    logLevel: 'warn',
-  });
-});
-
-/** A page of a visitor who has not been here before. The hub has the sample weights. */
-async function visit(query = '') {
-  const context = await browser.newContext();
-  await context.route('https://huggingface.co/**', (route) => route.fulfill({ path: weights }));
-  const page = await context.newPage();
-  page.setDefaultTimeout(300_000);
-  page.on('pageerror', (error) => faults.push(error.message));
-  page.on('console', (message) => message.text().includes('Content Security Policy') && faults.push(message.text()));
-  await page.goto(`${origin}${folder}${query}`);
-  return page;
-}
-
-/** Waits until the model is loaded, and all is drawn. */
-function done(page) {
-  return page.waitForSelector('body[data-state="done"]');
-}
-
-async function classes(page) {
-  const labels = await page.locator('#classes:not(.stale) .label').allTextContents();
-  const shares = await page.locator('#classes .share').allTextContents();
-  return labels.map((label, i) => ({ label, probability: parseFloat(shares[i]) / 100 }));
-}
+const visit = (query = '', options = {}) => visitAt(`${address}${query}`, options);
 
 test('the sample photograph has the classes that Node.js gives', { skip }, async () => {
   const page = await visit();
@@ -115,7 +58,7 @@ test(
   },
 );
 
-test('a model is found and chosen by keyboard alone', { skip }, async () => {
+test('a model is found, chosen and run by keyboard alone', { skip }, async () => {
   const page = await visit();
   await page.keyboard.press('Tab');
   await page.keyboard.type('resnet 18');
@@ -131,11 +74,116 @@ test('a model is found and chosen by keyboard alone', { skip }, async () => {
   assert.equal(await page.inputValue('#model'), 'resnet18');
   assert.equal(await page.isVisible('#catalogue'), false);
   assert.match(await page.textContent('#facts'), /^11\.\d|12 M parameters/);
-  await page.selectOption('#weights', 'random');
-  await page.focus('#load');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('Random');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('ArrowRight'); // from 3 channels to 8
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await done(page);
   assert.equal((await classes(page)).length, 5);
+  assert.match(page.url(), /model=resnet18&channels=8&weights=random$/);
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.ariaLabel), 'A photograph of a cup of coffee');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#classes:not(.stale) li');
+  await page.context().close();
+});
+
+test('the time of each layer is charted, by keyboard and in a table', { skip }, async () => {
+  const page = await visit('?model=resnet18&weights=random&channels=8');
+  await page.click('#load');
+  await done(page);
+  const model = await createModel('resnet18', { inChans: 8 });
+  const x = { data: new Float32Array(8 * 224 * 224), shape: [1, 8, 224, 224] };
+  const expected = (await model.profile(x)).map(({ name, kind }) => ({ name, kind }));
+  model.dispose();
+  assert.equal(await page.locator('#chart span').count(), expected.length);
+  assert.equal(await page.locator('#layer-rows tr').count(), 8);
+  await page.click('#all-layers');
+  const rows = await page.locator('#layer-rows tr').evaluateAll((rows) =>
+    rows.map(({ cells: [name, kind, time, share] }) => ({
+      name: name.textContent,
+      kind: kind.textContent,
+      time: parseFloat(time.textContent),
+      share: parseFloat(share.textContent),
+    })),
+  );
+  assert.deepEqual(
+    rows.map(({ name, kind }) => ({ name, kind })),
+    expected,
+  );
+  const sum = (key) => rows.reduce((sum, row) => sum + row[key], 0);
+  assert.ok(Math.abs(sum('share') - 100) < 0.05 * rows.length, `${sum('share')} %`); // each is rounded to a tenth
+  const total = parseFloat(await page.textContent('#layers-hint'));
+  assert.ok(Math.abs(sum('time') - total) < 0.5 * rows.length, `${sum('time')} of ${total} ms`); // … to a millisecond
+
+  await page.focus('#chart');
+  for (const [key, at] of [
+    ['Home', 0],
+    ['ArrowRight', 1],
+    ['End', expected.length - 1],
+  ]) {
+    await page.keyboard.press(key);
+    const { name, kind } = expected[at];
+    assert.equal(await page.getAttribute('#chart', 'aria-valuenow'), String(at + 1));
+    assert.ok((await page.getAttribute('#chart', 'aria-valuetext')).startsWith(`${name}, ${kind}, 1 × `));
+    assert.equal(await page.textContent('#layer strong'), name);
+  }
+  await page.hover('#chart span >> nth=2');
+  assert.equal(await page.textContent('#layer strong'), expected[2].name);
+  await page.context().close();
+});
+
+test('SIMD and threads are chosen, load the model again, and stay in the address', { skip }, async () => {
+  const page = await visit('?model=resnet10t&weights=random');
+  await page.click('#load');
+  await done(page);
+  assert.match(await page.textContent('#engine-hint'), /^Build relaxed-threads, in a worker$/);
+  await page.locator('label:has([name="simd"][value="simd"])').click();
+  await page.waitForSelector('#engine-hint:text("Build simd-threads, in a worker")');
+  await done(page);
+  await page.selectOption('#threads', '1');
+  await page.waitForSelector('#engine-hint:text-is("Build simd, in a worker")');
+  await done(page);
+  assert.match(await page.textContent('#timing'), /plain SIMD, 1 thread$/);
+  assert.match(page.url(), /simd=simd&threads=1$/);
+  await page.reload();
+  assert.equal(await page.inputValue('#threads'), '1');
+  await page.click('#load');
+  await page.waitForSelector('#engine-hint:text-is("Build simd, in a worker")');
+  await page.context().close();
+});
+
+test('where there are no threads, the page says why', { skip }, async () => {
+  const context = await browser.newContext({ serviceWorkers: 'block' });
+  const page = await context.newPage();
+  await page.goto(`${address}?threads=2`);
+  await page.waitForSelector('#engine-hint:text("no threads: the page is not cross-origin isolated")');
+  assert.equal(await page.isDisabled('#threads'), true);
+  await page.selectOption('#weights', 'random');
+  await page.click('#load');
+  await done(page);
+  assert.match(await page.textContent('#timing'), /1 thread$/);
+  await context.close();
+});
+
+test('on a phone, nothing is wider than the page', { skip }, async () => {
+  const page = await visit('?channels=25', { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true });
+  const width = () => page.evaluate(() => document.documentElement.scrollWidth);
+  assert.equal(await width(), 360);
+  await page.tap('#model');
+  await page.waitForSelector('#models li.active');
+  assert.equal(await width(), 360);
+  const { x, width: wide } = await page.locator('#catalogue').boundingBox();
+  assert.ok(x >= 0 && x + wide <= 360);
+  await page.keyboard.press('Escape');
+  await page.tap('#load');
+  await done(page);
+  await page.tap('#all-layers');
+  assert.equal(await width(), 360);
   await page.context().close();
 });
 

@@ -56,16 +56,26 @@ async function readPixels(picture: Picture, longest: number): Promise<ImageData>
   return context.getImageData(0, 0, width, height);
 }
 
-/** Draws the channels side by side, each in its own colour. */
+/** Full rows, where that leaves them about as many as columns. */
+function columnsFor(cells: number): number {
+  const columns = Math.ceil(Math.sqrt(cells));
+  return cells % columns && cells % (columns + 1) === 0 ? columns + 1 : columns;
+}
+
+/** Draws the channels side by side, each in its own colour; beside red, green and blue also the three together. */
 export async function showChannels(picture: Picture, count: number): Promise<void> {
   const { data: rgba, width, height } = await readPixels(picture, count === 1 ? longestSide : 2 * cellSide);
   const weights = channelWeights(count);
-  const columns = Math.ceil(Math.sqrt(count));
+  const cells = count === 3 ? 4 : count;
+  const columns = columnsFor(cells);
   const gap = count === 1 ? 0 : 2;
   canvas.width = columns * (width + gap) - gap;
-  canvas.height = Math.ceil(count / columns) * (height + gap) - gap;
+  canvas.height = Math.ceil(cells / columns) * (height + gap) - gap;
   const context = canvas.getContext('2d')!;
-  const cell = new ImageData(width, height);
+  const cell = new ImageData(rgba.slice(), width, height);
+  const put = (index: number) =>
+    context.putImageData(cell, (index % columns) * (width + gap), Math.floor(index / columns) * (height + gap));
+  if (count === 3) put(3);
   weights.forEach(([red, green, blue], band) => {
     const tint = count === 1 ? [1, 1, 1] : [red, green, blue].map((share) => 0.25 + 0.75 * share);
     for (let i = 0; i < rgba.length; i += 4) {
@@ -73,9 +83,14 @@ export async function showChannels(picture: Picture, count: number): Promise<voi
       for (let colour = 0; colour < 3; colour++) cell.data[i + colour] = sample * tint[colour];
       cell.data[i + 3] = 255;
     }
-    context.putImageData(cell, (band % columns) * (width + gap), Math.floor(band / columns) * (height + gap));
+    put(band);
   });
-  const what = count === 1 ? 'Grey' : count === 3 ? 'Red, green and blue' : `${count} bands, composed from the picture`;
+  const what =
+    count === 1
+      ? 'Grey'
+      : count === 3
+        ? 'Red, green, blue, and the three together'
+        : `${count} bands, composed from the picture`;
   canvas.setAttribute('aria-label', `The channels of the picture: ${what}`);
   hint.textContent = what;
 }

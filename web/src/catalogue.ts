@@ -2,7 +2,7 @@
 import { getPretrainedCfg, isModelPretrained, listModels } from 'wimm';
 import parameterCounts from 'virtual:parameter-counts';
 
-import { element, inMillions, make } from './page.js';
+import { breakable, element, inMillions, make } from './page.js';
 
 interface Entry {
   name: string;
@@ -122,7 +122,7 @@ function row({ name, parameters, side, fixed, pretrained }: Entry, index: number
   const item = make(
     'li',
     '',
-    make('span', 'name', name),
+    make('span', 'name', ...breakable(name)),
     make('span', 'size', parameters ? inMillions(parameters) : ''),
     make('span', 'side', `${side}²${fixed ? ' fixed' : ''}`),
     make('span', 'state', pretrained ? 'pretrained' : ''),
@@ -139,7 +139,9 @@ function activate(index: number): void {
   active = index;
   const item = list.children[index];
   item?.classList.add('active');
-  item?.scrollIntoView({ block: 'nearest' });
+  const show = () => item?.scrollIntoView({ block: 'nearest' });
+  show();
+  requestAnimationFrame(show); // rows above have their heights only once they are drawn
   if (item) input.setAttribute('aria-activedescendant', item.id);
   else input.removeAttribute('aria-activedescendant');
 }

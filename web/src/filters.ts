@@ -1,13 +1,13 @@
 // The first layer's filters before and after their adaptation to other channels.
 import { adaptInputConv, getPretrainedCfg, loadStateDict, type StateTensor } from 'wimm';
 
-import { element } from './page.js';
+import { element, make } from './page.js';
 import type { Loaded } from './session.js';
 
 const figure = element('filters', HTMLDivElement);
 const hint = element('filters-hint', HTMLParagraphElement);
 
-const rows = 12;
+const rows = 8;
 const maxChannels = 64;
 const maxBytes = 2 ** 29; // the file is read once more
 
@@ -75,6 +75,7 @@ function draw(id: 'before' | 'after', title: string, weight: StateTensor): void 
   const [across, down] = [width * scale + gap, height * scale + gap];
   canvas.width = shown.columns * across - gap;
   canvas.height = shown.rows * down - gap;
+  canvas.closest('figure')!.style.setProperty('--columns', String(shown.columns));
   const context = canvas.getContext('2d')!;
   const [negative, zero, positive] = ['--negative', '--zero', '--positive'].map(colour);
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
@@ -87,7 +88,8 @@ function draw(id: 'before' | 'after', title: string, weight: StateTensor): void 
     context.fillRect(column * across + x * scale, row * down + y * scale, scale, scale);
   }
   const all = shown.columns < channels ? `, the first ${shown.columns} channels` : '';
-  element(`${id}-text`, HTMLElement).textContent = `${title} [${weight.shape.join(', ')}]${all}`;
+  const shape = make('span', '', `[${weight.shape.join(', ')}]${all}`);
+  element(`${id}-text`, HTMLElement).replaceChildren(`${title} `, shape);
 }
 
 type Colour = [red: number, green: number, blue: number];

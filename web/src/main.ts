@@ -1,8 +1,11 @@
 // The demo: what happens when.
-import { capabilities, WimmError, type Progress } from 'wimm';
+import { WimmError, type Progress } from 'wimm';
 
 import { channelsOf, showChannels } from './bands.js';
+import { nameOf, openEngine, showEngine } from './engine.js';
 import { showFilters } from './filters.js';
+import { openLayers, showLayers } from './layers.js';
+import { keepOffline } from './offline.js';
 import { element, inMegabytes, inMilliseconds } from './page.js';
 import { currentPicture, openPictures, type Picture } from './picture.js';
 import { markStale, showClasses, showNote } from './results.js';
@@ -58,6 +61,7 @@ async function start(): Promise<void> {
   try {
     const loaded = await load(setup, (step) => turn === loading && showProgress(step));
     writeAddress(setup);
+    await showEngine(loaded.model.backend);
     attempt(() => run(loaded));
   } finally {
     if (turn === loading) {
@@ -70,25 +74,35 @@ async function start(): Promise<void> {
 
 /** Classifies the picture, then draws what is known of the model. */
 async function run(loaded: Loaded): Promise<void> {
+  const { model } = loaded;
   const picture = currentPicture();
-  if (picture) await classify(loaded, picture);
+  if (picture) {
+    await classify(loaded, picture);
+    await showLayers(model, await model.preprocess(await channelsOf(picture, model.inChans)));
+  }
   await showFilters(loaded);
+  if (loaded !== current()) return;
   document.body.dataset.state = 'done';
+  if (picture?.kind === 'camera') await watch(loaded, picture);
 }
 
+/** Classifies the picture, unless another has come meanwhile. */
 async function classify({ model }: Loaded, picture: Picture): Promise<void> {
-  const { simd, threads } = model.backend;
-  const where = `${simd === 'relaxed-simd' ? 'relaxed SIMD' : 'SIMD'}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
-  do {
-    const image = await channelsOf(picture, model.inChans);
-    const begin = performance.now();
-    const classes = await model.classify(image);
-    const time = performance.now() - begin;
-    if (picture !== currentPicture()) return;
-    const rate = picture.kind === 'camera' ? `, ${(1000 / time).toFixed(0)} a second` : '';
-    showClasses(classes, `${inMilliseconds(time)}${rate} · ${where}`);
-    if (picture.kind === 'camera') await showChannels(picture, model.inChans);
-  } while (picture.kind === 'camera' && current()?.model === model);
+  const image = await channelsOf(picture, model.inChans);
+  const begin = performance.now();
+  const classes = await model.classify(image);
+  const time = performance.now() - begin;
+  if (picture !== currentPicture()) return;
+  const rate = picture.kind === 'camera' ? `, ${(1000 / time).toFixed(0)} a second` : '';
+  showClasses(classes, `${inMilliseconds(time)}${rate} · ${nameOf(model.backend)}`);
+}
+
+/** Classifies what the camera sees, frame by frame. */
+async function watch(loaded: Loaded, camera: Picture): Promise<void> {
+  while (camera === currentPicture() && loaded === current()) {
+    await classify(loaded, camera);
+    await showChannels(camera, loaded.model.inChans);
+  }
 }
 
 function onPicture(picture: Picture): void {
@@ -96,7 +110,7 @@ function onPicture(picture: Picture): void {
   markStale();
   attempt(() => showChannels(picture, currentSetup().inChans));
   const loaded = current();
-  if (loaded) attempt(() => classify(loaded, picture));
+  if (loaded) attempt(() => (picture.kind === 'camera' ? watch(loaded, picture) : classify(loaded, picture)));
 }
 
 openSetup({
@@ -122,7 +136,6 @@ attempt(() =>
     onProblem: tell,
   }),
 );
-attempt(async () => {
-  const { variant, reasons } = await capabilities();
-  if (!variant) throw new Error(`wimm cannot run here: ${reasons[0]}`);
-});
+openLayers();
+attempt(() => openEngine(() => current() && attempt(start)));
+attempt(keepOffline);

@@ -19,6 +19,11 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** A name that may be broken behind its dots and underscores. */
+export function breakable(name: string): (Node | string)[] {
+  return name.split(/(?<=[._])/).flatMap((part) => [part, make('wbr')]);
+}
+
 const megabytes = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
 
 export function inMegabytes(bytes: number): string {
@@ -31,6 +36,12 @@ export function inMillions(count: number): string {
   return `${millions.toFixed(millions < 9.95 ? 1 : 0)} M`;
 }
 
+const percent = new Intl.NumberFormat('en', { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 });
+
+export function inPercent(share: number): string {
+  return percent.format(share);
+}
+
 export function inMilliseconds(milliseconds: number): string {
-  return `${milliseconds.toFixed(milliseconds < 9.95 ? 1 : 0)} ms`;
+  return `${milliseconds.toFixed(milliseconds < 0.995 ? 2 : milliseconds < 9.95 ? 1 : 0)} ms`;
 }

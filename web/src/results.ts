@@ -1,11 +1,10 @@
 // The classes of a picture, as bars.
 import type { Classification } from 'wimm';
 
-import { element, make } from './page.js';
+import { element, inPercent, make } from './page.js';
 
 const list = element('classes', HTMLOListElement);
 const timing = element('timing', HTMLParagraphElement);
-const percent = new Intl.NumberFormat('en', { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 export function showClasses(classes: Classification[], note: string): void {
   while (list.children.length < classes.length) {
@@ -17,8 +16,8 @@ export function showClasses(classes: Classification[], note: string): void {
     const [name, share] = item.children;
     name.textContent = label?.split(',')[0] ?? `class ${index}`;
     item.title = label ?? '';
-    share.textContent = percent.format(probability);
-    item.style.setProperty('--probability', String(probability));
+    share.textContent = inPercent(probability);
+    item.style.setProperty('--share', String(probability));
   });
   list.classList.remove('stale');
   showNote(note);

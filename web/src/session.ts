@@ -31,11 +31,13 @@ export async function load(setup: Setup, onProgress: (progress: Progress) => voi
   const { signal } = stop;
   loaded?.model.dispose();
   loaded = undefined;
-  const { arch, weights, inChans } = setup;
+  const { arch, weights, inChans, simd, threads } = setup;
   let source = sourceOf(weights);
   let bytes = 0;
   const model = await createModel(weights.kind === 'hub' && weights.tag ? `${arch}.${weights.tag}` : arch, {
     inChans,
+    simd,
+    threads,
     signal,
     pretrained: weights.kind === 'hub',
     weights: source,

@@ -1,6 +1,7 @@
 // What the visitor asks for: a model, its weights, its channels. The page's address keeps it, so that it can be shared.
 import { getPretrainedCfg, isModel, listModels, listPretrainedTags } from 'wimm';
 
+import { currentEngine, type Engine } from './engine.js';
 import { entryOf, openCatalogue, showModel } from './catalogue.js';
 import { element, inMegabytes, inMillions, make } from './page.js';
 
@@ -8,7 +9,7 @@ import { element, inMegabytes, inMillions, make } from './page.js';
 export type Weights =
   { kind: 'hub'; tag: string } | { kind: 'random' } | { kind: 'address'; url: string } | { kind: 'file'; file: File };
 
-export interface Setup {
+export interface Setup extends Engine {
   arch: string;
   weights: Weights;
   inChans: number;
@@ -28,7 +29,7 @@ let inChans = 3;
 let file: File | undefined;
 
 export function currentSetup(): Setup {
-  return { arch, weights: currentWeights(), inChans };
+  return { arch, weights: currentWeights(), inChans, ...currentEngine() };
 }
 
 function currentWeights(): Weights {
@@ -106,11 +107,13 @@ function readAddress(): void {
   describe();
 }
 
-export function writeAddress({ arch, weights, inChans }: Setup): void {
+export function writeAddress({ arch, weights, inChans, simd, threads }: Setup): void {
   const asked = new URLSearchParams({ model: weights.kind === 'hub' && weights.tag ? `${arch}.${weights.tag}` : arch });
   if (inChans !== 3) asked.set('channels', String(inChans));
   if (weights.kind === 'random') asked.set('weights', 'random');
   if (weights.kind === 'address') asked.set('weights', weights.url);
+  if (simd) asked.set('simd', simd);
+  if (threads) asked.set('threads', String(threads));
   history.replaceState(null, '', `?${asked}`);
 }
 
