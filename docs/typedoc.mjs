@@ -19,7 +19,7 @@ export default {
   tsconfig: '../tsconfig.json',
   entryPoints: ['../js/index.ts'],
   readme: '../README.md',
-  projectDocuments: [...guides.map((guide) => `${guide}.md`), '../CHANGELOG.md', '../CONTRIBUTING.md'],
+  projectDocuments: [...guides.map((guide) => `${guide}.md`), '../SECURITY.md', '../CHANGELOG.md', '../CONTRIBUTING.md'],
   plugin: [nameGuides],
   out: '../build/docs',
 

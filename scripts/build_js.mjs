@@ -1,4 +1,5 @@
-// Fills dist/: the TypeScript bundled and minified, its declarations, the WebAssembly builds of build/wasm-*, licence notices.
+// Fills dist/: the TypeScript bundled and minified, its declarations, the WebAssembly builds of build/wasm-*, licence notices
+// and the bill of materials.
 //   node scripts/build_js.mjs [VARIANT…]        default: every variant
 import { execFileSync } from 'node:child_process';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -6,13 +7,20 @@ import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 
+import { bundledNotices } from './notices.mjs';
+import { sbom } from './sbom.mjs';
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 const variants =
   process.argv.length > 2 ? process.argv.slice(2) : ['simd', 'simd-threads', 'relaxed', 'relaxed-threads'];
 
-/** Bundles the package's modules; the WebAssembly modules stay files of their own beside them. */
-function bundle() {
-  return build({
+/**
+ * Bundles the package's modules; the WebAssembly modules stay files of their own beside them. Gives the names of the packages
+ * that are in the bundle.
+ */
+async function bundle() {
+  const { metafile } = await build({
+    metafile: true,
     absWorkingDir: root,
     entryPoints: { index: 'js/index.ts', cli: 'js/cli.ts', worker: 'js/engine/worker.ts' },
     outdir: 'dist',
@@ -27,6 +35,8 @@ function bundle() {
     loader: { '.json': 'text' },
     logLevel: 'warning',
   });
+  const names = Object.keys(metafile.inputs).map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]);
+  return [...new Set(names)].filter(Boolean).sort();
 }
 
 function declare() {
@@ -73,18 +83,18 @@ async function removeUnreachableDeclarations() {
   await Promise.all(declarations.filter((file) => !reached.has(file)).map((file) => rm(`${root}dist/${file}`)));
 }
 
-/** The notices of the WebAssembly builds, and those of the packages that are bundled. */
-async function notices() {
-  const bundled = ['image-dimensions/license', 'wasm-feature-detect/LICENSE'].map(async (file) => {
-    const name = file.split('/')[0];
-    return `${name}\n${'='.repeat(name.length)}\n\n${(await readFile(`${root}node_modules/${file}`, 'utf8')).trim()}\n`;
-  });
-  return [await readFile(`${root}build/THIRD-PARTY-NOTICES.txt`, 'utf8'), ...(await Promise.all(bundled))].join('\n\n');
+/** The notices of the WebAssembly builds, and those of what is bundled. */
+async function notices(bundled) {
+  const folders = Object.fromEntries(bundled.map((name) => [name, `${root}node_modules/${name}`]));
+  const native = await readFile(`${root}build/THIRD-PARTY-NOTICES.txt`, 'utf8');
+  const head = 'Where the Apache License, Version 2.0, is named, its text is at the end of this file.';
+  return [head, native, bundledNotices(folders)].join('\n\n');
 }
 
 await rm(`${root}dist`, { recursive: true, force: true });
-await bundle();
+const bundled = await bundle();
 declare();
 await removeUnreachableDeclarations();
 await Promise.all(variants.map(copyVariant));
-await writeFile(`${root}dist/THIRD-PARTY-NOTICES.txt`, await notices());
+await writeFile(`${root}dist/THIRD-PARTY-NOTICES.txt`, await notices(bundled));
+await writeFile(`${root}dist/sbom.cdx.json`, `${JSON.stringify(sbom(bundled), null, 2)}\n`);

@@ -17,6 +17,7 @@ import { cacheFolder, cached } from './cache.mjs';
 import { UserError, findProgram, outputOf, root, run, runMain } from './process.mjs';
 
 const pins = JSON.parse(readFileSync(join(root, 'cmake/third-party.json'), 'utf8'));
+const pinned = (name) => pins.shipped[name].version;
 const oldestEmscripten = [3, 1, 60];
 
 // The sanitizers watch our code alone, so native-asan links the same third-party libraries as native.
@@ -42,26 +43,42 @@ async function tools() {
   const folder = await cached('tools', [...contents('scripts/debian.sh'), pins.suite, ...packages], (folder) =>
     debianScript(folder, 'packages', folder, ...packages),
   );
+  checkVersion('flatbuffers', versionOf(join(folder, 'usr/bin/flatc')));
+  const header = readFileSync(join(folder, 'usr/include/rapidjson/rapidjson.h'), 'utf8');
+  const parts = ['MAJOR', 'MINOR', 'PATCH'].map((part) => header.match(`RAPIDJSON_${part}_VERSION (\\d+)`)[1]);
+  checkVersion('rapidjson', parts.join('.'));
   return join(folder, 'usr');
+}
+
+const versionOf = (program) => outputOf(program, ['--version']).match(/\d+\.\d+\.\d+/)[0];
+
+// A release of Debian may come to have another version than the one that the bill of materials names.
+function checkVersion(name, version) {
+  if (version === pinned(name)) return;
+  throw new UserError(`Debian ${pins.suite} has ${name} ${version}; cmake/third-party.json pins ${pinned(name)}`);
 }
 
 // The folder that holds emcc: that of PATH where it is new enough, else one that we set up.
 async function emscripten() {
   const onPath = findProgram('emcc');
   if (onPath) {
-    const version = outputOf(onPath, ['--version'])
-      .match(/(\d+)\.(\d+)\.(\d+)/)
-      .slice(1)
-      .map(Number);
-    const difference = version.map((part, i) => part - oldestEmscripten[i]).find((part) => part !== 0) ?? 0;
-    if (difference >= 0) return dirname(realpathSync(onPath));
-    console.log(`emcc ${version.join('.')} on PATH is older than ${oldestEmscripten.join('.')}: a private one is used`);
+    const version = versionOf(onPath);
+    const parts = version.split('.').map(Number);
+    const difference = parts.map((part, i) => part - oldestEmscripten[i]).find((part) => part !== 0) ?? 0;
+    if (difference >= 0) {
+      if (version !== pinned('emscripten'))
+        console.log(`emcc ${version} on PATH is used: the bill of materials names ${pinned('emscripten')}`);
+      return dirname(realpathSync(onPath));
+    }
+    console.log(`emcc ${version} on PATH is older than ${oldestEmscripten.join('.')}: a private one is used`);
   }
   const inputs = [...contents('scripts/debian.sh', 'scripts/emscripten.sh'), pins.suite];
   const folder = await cached('emscripten', inputs, (folder) =>
     run(join(root, 'scripts/emscripten.sh'), [folder], { log: `${folder}.log`, env: debianEnvironment }),
   );
-  return join(folder, 'usr/share/emscripten');
+  const emcc = join(folder, 'usr/share/emscripten/emcc');
+  checkVersion('emscripten', versionOf(emcc));
+  return dirname(emcc);
 }
 
 // The unpacked source of a pinned library, or the folder that WIMM_<NAME>_SOURCE names.
