@@ -19,7 +19,12 @@ export default {
   tsconfig: '../tsconfig.json',
   entryPoints: ['../js/index.ts'],
   readme: '../README.md',
-  projectDocuments: [...guides.map((guide) => `${guide}.md`), '../SECURITY.md', '../CHANGELOG.md', '../CONTRIBUTING.md'],
+  projectDocuments: [
+    ...guides.map((guide) => `${guide}.md`),
+    '../SECURITY.md',
+    '../CHANGELOG.md',
+    '../CONTRIBUTING.md',
+  ],
   plugin: [nameGuides],
   out: '../build/docs',
 
