@@ -25,6 +25,7 @@ try {
       await page.goto(`${server.resolvedUrls.local[0]}?channels=25`);
       await page.click('#load');
       await page.waitForSelector('body[data-state="done"]');
+      await page.waitForSelector('#kept:visible');
       const image = await page.screenshot({ fullPage: true, animations: 'disabled' });
       await sharp(image).png({ palette: true, effort: 10 }).toFile(`${folder}${size}-${colorScheme}.png`);
       await context.close();

@@ -71,6 +71,7 @@ export async function visit(address, options = {}) {
   page.on('console', (message) => message.text().includes('Content Security Policy') && faults.push(message.text()));
   await page.goto(address);
   await page.waitForFunction(() => window.crossOriginIsolated);
+  await page.waitForSelector('#load:enabled');
   return page;
 }
 

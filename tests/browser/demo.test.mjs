@@ -151,6 +151,7 @@ test('SIMD and threads are chosen, load the model again, and stay in the address
   assert.match(await page.textContent('#timing'), /plain SIMD, 1 thread$/);
   assert.match(page.url(), /simd=simd&threads=1$/);
   await page.reload();
+  await page.waitForSelector('#threads:has(option)');
   assert.equal(await page.inputValue('#threads'), '1');
   await page.click('#load');
   await page.waitForSelector('#engine-hint:text-is("Build simd, in a worker")');

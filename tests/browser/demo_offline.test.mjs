@@ -29,7 +29,7 @@ test('on a host without headers, the page is reloaded once, and is isolated', { 
   await page.waitForFunction(() => window.crossOriginIsolated);
   assert.equal(navigations, 2);
   assert.equal(await page.isChecked('input[name="channels"][value="8"]'), true);
-  assert.equal(await page.isEnabled('#threads'), true);
+  await page.waitForSelector('#threads:enabled:has(option)');
   await page.reload();
   await kept(page);
   assert.equal(navigations, 3);
@@ -83,6 +83,7 @@ test('once visited, it works without its server and the hub', { skip }, async ()
   await page.click('#load');
   await done(page);
   assert.deepEqual(await classes(page), online);
+  assert.equal(await page.isVisible('#problem'), false);
   await page.click('.sample >> nth=1');
   await page.waitForSelector('#classes:not(.stale) li:first-child .label:text("espresso")');
   await page.check('input[name="simd"][value="simd"]', { force: true });

@@ -126,6 +126,7 @@ openSetup({
   onSubmit: () => attempt(start),
 });
 cancelButton.addEventListener('click', cancel);
+loadButton.disabled = false; // from now on, a click is heard
 attempt(() =>
   openPictures({
     onPicture,
