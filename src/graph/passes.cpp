@@ -48,7 +48,7 @@ bool suits_winograd(const Conv2d& op, int64_t channels) {
   const auto fits = [](int64_t count) { return count >= 16 && count % 4 == 0; };
   return op.kernel == Size2d{3, 3} && op.stride == Size2d{1, 1} && op.dilation == Size2d{1, 1} && op.groups == 1 &&
          !op.standardize && !op.padding.same && fits(channels) && fits(op.out_channels) &&
-         channels * op.out_channels <= 256 * 256;
+         channels * op.out_channels <= 512 * 512;
 }
 
 }  // namespace

@@ -76,7 +76,8 @@ class ConvKernel final : public Kernel {
 std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, const Strides& strides, std::string_view layer,
                                     ParameterReader& reader) {
   if (op.winograd) return make_winograd(op, channels, strides, layer, reader);
-  if (suits_depthwise(op, channels)) return make_depthwise(op, strides, layer, reader);
+  if (is_pointwise(op)) return make_pointwise(op, channels, strides, layer, reader);
+  if (is_depthwise(op, channels)) return make_depthwise(op, strides, layer, reader);
   return std::make_unique<ConvKernel>(op, channels, strides, layer, reader);
 }
 

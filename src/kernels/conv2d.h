@@ -11,9 +11,14 @@ namespace wimm {
 std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, const Strides& strides,
                                       std::string_view layer, ParameterReader& reader);
 
-// Depthwise, for kernels larger than XNNPACK has a good way for.
-bool suits_depthwise(const Conv2d& op, int64_t channels);
+// One filter for each channel.
+bool is_depthwise(const Conv2d& op, int64_t channels);
 std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, const Strides& strides, std::string_view layer,
                                        ParameterReader& reader);
+
+// 1×1, as a matrix product.
+bool is_pointwise(const Conv2d& op);
+std::unique_ptr<Kernel> make_pointwise(const Conv2d& op, int64_t channels, const Strides& strides,
+                                       std::string_view layer, ParameterReader& reader);
 
 }  // namespace wimm

@@ -1,0 +1,87 @@
+// 1×1 convolutions and fully connected layers: matrix products.
+#include "kernels/conv2d.h"
+#include "kernels/gemm.h"
+
+namespace wimm {
+namespace {
+
+class PointwiseKernel final : public Kernel {
+ public:
+  PointwiseKernel(const Conv2d& op, int64_t channels, const Strides& strides, const FoldedWeights& weights)
+      : gemm_(weights, channels, op.activation),
+        stride_(op.stride),
+        in_stride_(strides.inputs[0]),
+        out_stride_(strides.output) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) override {
+    in_ = inputs[0];
+    out_ = output;
+    gemm_.reshape(output[0] * output[1] * output[2], pool);
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    gemm_.run(output, out_stride_, pool, [&](int64_t first, std::span<const float*> rows, int64_t) {
+      int64_t x = first % out_[2], y = first / out_[2] % out_[1], n = first / out_[2] / out_[1];
+      for (const float*& row : rows) {
+        row = inputs[0] + ((n * in_[1] + y * stride_[0]) * in_[2] + x * stride_[1]) * in_stride_;
+        if (++x < out_[2]) continue;
+        x = 0;
+        if (++y < out_[1]) continue;
+        y = 0;
+        ++n;
+      }
+    });
+  }
+
+  size_t weight_bytes() const override { return gemm_.weight_bytes(); }
+
+ private:
+  Gemm gemm_;
+  Size2d stride_;
+  int64_t in_stride_, out_stride_;
+  Shape in_, out_;
+};
+
+class LinearKernel final : public Kernel {
+ public:
+  LinearKernel(const Linear& op, int64_t in_features, const FoldedWeights& weights)
+      : gemm_(weights, in_features, op.activation), in_features_(in_features), out_features_(op.out_features) {}
+
+  size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool& pool) override {
+    gemm_.reshape(element_count(output) / out_features_, pool);
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    gemm_.run(output, out_features_, pool, [&](int64_t first, std::span<const float*> rows, int64_t) {
+      for (size_t r = 0; r < rows.size(); ++r)
+        rows[r] = inputs[0] + (first + static_cast<int64_t>(r)) * in_features_;
+    });
+  }
+
+  size_t weight_bytes() const override { return gemm_.weight_bytes(); }
+
+ private:
+  Gemm gemm_;
+  int64_t in_features_, out_features_;
+};
+
+}  // namespace
+
+bool is_pointwise(const Conv2d& op) {
+  const Padding& p = op.padding;
+  return op.kernel == Size2d{1, 1} && op.groups == 1 && p.top + p.left + p.bottom + p.right == 0;
+}
+
+std::unique_ptr<Kernel> make_pointwise(const Conv2d& op, int64_t channels, const Strides& strides,
+                                       std::string_view layer, ParameterReader& reader) {
+  return std::make_unique<PointwiseKernel>(op, channels, strides, read_folded(op, layer, reader));
+}
+
+std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, std::string_view layer,
+                                    ParameterReader& reader) {
+  return std::make_unique<LinearKernel>(op, channels, read_folded(op, layer, reader));
+}
+
+}  // namespace wimm
