@@ -1,4 +1,5 @@
-// A tile of four rows by eight columns stays in registers; a chunk of rows stays in cache, and takes its activation there.
+// A tile of four rows by eight columns stays in registers; a chunk of rows stays in cache, and takes its activation
+// there.
 #include "kernels/gemm.h"
 
 #include <algorithm>
@@ -12,14 +13,14 @@ namespace {
 
 constexpr int64_t tile_rows = 4, tile_columns = 8;
 constexpr int64_t chunk_floats = 64 << 10;  // of the rows of a chunk, in and out
-constexpr int64_t depth_block = 512;  // whose weights stay in the first cache
+constexpr int64_t depth_block = 512;        // whose weights stay in the first cache
 constexpr int64_t pieces_a_thread = 4;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t value, int64_t multiple) { return ceil_div(value, multiple) * multiple; }
 
-// One tile: adds the product of four rows x and the panel's weights [depth, 8] to low and high. Compilers must not unroll the
-// loop over depth: it fills the registers of x86 as it is.
+// One tile: adds the product of four rows x and the panel's weights [depth, 8] to low and high. Compilers must not
+// unroll the loop over depth: it fills the registers of x86 as it is.
 inline void multiply_tile(const float** x, int64_t depth, const float* weights, f32x4* low, f32x4* high) {
 #pragma GCC unroll 1
   for (const float* const end = weights + depth * tile_columns; weights != end; weights += tile_columns) {

@@ -55,8 +55,7 @@ class LinearKernel final : public Kernel {
 
   void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
     gemm_.run(output, out_features_, pool, [&](int64_t first, std::span<const float*> rows, int64_t) {
-      for (size_t r = 0; r < rows.size(); ++r)
-        rows[r] = inputs[0] + (first + static_cast<int64_t>(r)) * in_features_;
+      for (size_t r = 0; r < rows.size(); ++r) rows[r] = inputs[0] + (first + static_cast<int64_t>(r)) * in_features_;
     });
   }
 

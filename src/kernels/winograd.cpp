@@ -1,8 +1,8 @@
-// 3×3 convolution of stride 1 by Winograd's algorithm (arXiv 1509.09308): each tile of the output, n × n, comes from a tile d
-// of the input, (n + 2)², and a filter g: Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A. Summed over input channels, the elementwise product
-// is (n + 2)² matrix products, [tiles, in] · [in, out]. F(4×4, 3×3) takes 36 products for 16 outputs instead of 144, and
-// weights of four times their size; F(2×2, 3×3) 16 for 4 instead of 36, and 1.8 times. Tiles go through in chunks that
-// stay in cache.
+// 3×3 convolution of stride 1 by Winograd's algorithm (arXiv 1509.09308): each tile of the output, n × n, comes from a
+// tile d of the input, (n + 2)², and a filter g: Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A. Summed over input channels, the elementwise
+// product is (n + 2)² matrix products, [tiles, in] · [in, out]. F(4×4, 3×3) takes 36 products for 16 outputs instead of
+// 144, and weights of four times their size; F(2×2, 3×3) 16 for 4 instead of 36, and 1.8 times. Tiles go through in
+// chunks that stay in cache.
 #include <algorithm>
 #include <array>
 

@@ -111,6 +111,32 @@ TEST_CASE("Winograd's algorithm stays within 1e-5 of the output's range, at ever
       }
 }
 
+TEST_CASE("Winograd's algorithm keeps that where there are so many weights that it takes smaller tiles") {
+  for (int64_t size : {1, 5, 8}) {
+    INFO("size ", size);
+    const auto build = [](Scope s, NodeId x) {
+      return s.conv2d("conv", x, {.out_channels = 280, .kernel = 3, .padding = nn::padding(1), .bias = true});
+    };
+    CHECK(error_of({2, 272, size, size + 1}, build) < 1e-5);
+    CHECK(error_of({1, 272, size, size + 1}, build, 3) < 1e-5);
+  }
+}
+
+TEST_CASE("matrix products of any number of rows and columns, of any depth, match a double-precision loop") {
+  for (int64_t channels : {1, 7, 513, 1100})
+    for (int64_t out_channels : {1, 8, 70})
+      for (int64_t stride : {1, 2})
+        for (int threads : {1, 3}) {
+          INFO("channels ", channels, ", out ", out_channels, ", stride ", stride, ", threads ", threads);
+          const ConvOptions options{.out_channels = out_channels, .stride = stride, .bias = true};
+          const auto build = [&](Scope s, NodeId x) {
+            return s.activate("act", s.conv2d("conv", x, options), Activation::hard_swish);
+          };
+          CHECK(error_of({1, channels, 1, 1}, build, threads) < tolerance);
+          CHECK(error_of({2, channels, 17, 19}, build, threads) < tolerance);
+        }
+}
+
 TEST_CASE("depthwise convolutions match a double-precision loop") {
   const auto check = [](int64_t kernel, int64_t channels, int64_t stride, int64_t dilation, const Padding& padding) {
     INFO("kernel ", kernel, ", channels ", channels, ", stride ", stride, ", dilation ", dilation, ", same ",
