@@ -1,18 +1,25 @@
 // Measures wimm beside its peers: the same models, weights and images, in turn in one process or page.
 //   npm run bench -- [--models resnet34,resnet50] [--rounds 30] [--engines node20,node,chromium] [--threads 1,2]
-//                    [--peers wimm,onnxruntime-web]
-// Results go to bench/results/. Models that bench/.cache lacks are exported from timm by $PYTHON (default: python3), which
-// needs what bench/export/requirements.txt lists.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+//                    [--peers wimm,onnxruntime-web] [--only speed,memory,cold-start,layers]
+// Results go to bench/results/. Models that bench/.cache lacks are exported from timm by $PYTHON, which needs what
+// bench/export/requirements.txt lists; by default, by an environment that is made in bench/.cache.
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { speedTables } from './report.mjs';
-import { modelsFolder, openEngine, setUp, versions } from './setup.mjs';
+import { measureColdStart, measureLayers, measureMemory, measureSpeed } from './measure.mjs';
+import { picture } from './picture.mjs';
+import { toMarkdown } from './report.mjs';
+import { setUp, versions } from './setup.mjs';
 
-const folder = fileURLToPath(new URL('.', import.meta.url));
+const parts = {
+  speed: measureSpeed,
+  memory: measureMemory,
+  'cold-start': measureColdStart,
+  layers: measureLayers,
+};
 
 const { values: options } = parseArgs({
   options: {
@@ -26,59 +33,28 @@ const { values: options } = parseArgs({
     engines: { type: 'string', default: 'node20,node,chromium' },
     threads: { type: 'string', default: '1,2' },
     peers: { type: 'string', default: 'wimm,onnxruntime-web,@litertjs/core,@tensorflow/tfjs-backend-wasm' },
+    only: { type: 'string', default: Object.keys(parts).join() },
   },
 });
+
 const list = (text) => text.split(',').filter(Boolean);
+const plan = {
+  models: list(options.models),
+  rounds: Number(options.rounds),
+  engines: list(options.engines),
+  threads: list(options.threads).map(Number),
+  peers: list(options.peers),
+};
 
-function summarise({ times, ...peer }) {
-  if (!times) return peer;
-  const quantile = (clock, q) => times.map((x) => x[clock]).sort((a, b) => a - b)[Math.round(q * (times.length - 1))];
-  return {
-    ...peer,
-    best: quantile('wall', 0),
-    p10: quantile('wall', 0.1),
-    median: quantile('wall', 0.5),
-    p90: quantile('wall', 0.9),
-    processor: times[0].processor && quantile('processor', 0.5),
-  };
-}
-
-async function measureSpeed(models, rounds) {
-  const runs = [];
-  for (const name of list(options.engines)) {
-    const engine = await openEngine(name);
-    try {
-      for (const threads of list(options.threads).map(Number)) {
-        for (const model of models) {
-          const { shape, multiplyAdds } = JSON.parse(readFileSync(join(modelsFolder, `${model}.json`), 'utf8'));
-          const job = { model, shape, threads, rounds, peers: list(options.peers) };
-          const peers = (await engine.run(job)).peers.map(summarise);
-          const run = { engine: engine.title, threads, model, multiplyAdds, peers };
-          runs.push(run);
-          const summary = peers.map(({ name, error, median, p10 }) =>
-            error ? `${name}: ${error}` : `${name} ${median.toFixed(1)} (p10 ${p10.toFixed(1)}) ms`,
-          );
-          console.error(`${engine.title}, ${threads} threads, ${model}: ${summary.join(', ')}`);
-        }
-      }
-    } finally {
-      await engine.close();
-    }
-  }
-  return runs;
-}
-
-async function main() {
-  const models = list(options.models);
-  setUp(models);
-  const rounds = Number(options.rounds);
-  const runs = await measureSpeed(models, rounds);
-  const report = { date: new Date().toISOString().slice(0, 10), cpu: cpus()[0].model, rounds, versions, runs };
-  const markdown = speedTables(report);
+const results = fileURLToPath(new URL('results/', import.meta.url));
+mkdirSync(results, { recursive: true });
+setUp(plan.models);
+for (const part of list(options.only)) {
+  const runs = await parts[part](plan);
+  const report = { part, date: new Date().toISOString().slice(0, 10), cpu: cpus()[0].model, versions, ...plan, runs };
+  const markdown = toMarkdown(report);
   console.log(markdown);
-  mkdirSync(join(folder, 'results'), { recursive: true });
-  writeFileSync(join(folder, 'results/speed.json'), `${JSON.stringify(report, null, 2)}\n`);
-  writeFileSync(join(folder, 'results/speed.md'), markdown);
+  writeFileSync(join(results, `${part}.json`), `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(join(results, `${part}.md`), markdown);
+  if (part === 'speed') writeFileSync(join(results, 'speed.svg'), picture(report));
 }
-
-await main();

@@ -1,9 +1,12 @@
 // A job in a browser's worker.
-import { compare } from '../compare.mjs';
+import { run as runTask } from '../tasks/index.mjs';
+
+const address = (name) => new URL(`/models/${name}`, globalThis.location.href).href;
 
 const engine = {
+  address,
   async read(name) {
-    const response = await fetch(`/models/${name}`);
+    const response = await fetch(address(name));
     if (!response.ok) throw new Error(`no ${name}`);
     return new Uint8Array(await response.arrayBuffer());
   },
@@ -15,6 +18,7 @@ const engine = {
     tfjs: '/node_modules/@tensorflow/tfjs-backend-wasm/dist/',
   },
   clock: (start) => (start === undefined ? performance.now() : { wall: performance.now() - start }),
+  memory: () => ({}), // the page and its parent know
 };
 
-export const run = async (job) => ({ peers: await compare(job, engine) });
+export const run = (job) => runTask(job, engine);

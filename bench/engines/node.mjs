@@ -9,17 +9,14 @@ export function nodeEngine(execPath) {
   const { node, v8 } = JSON.parse(
     execFileSync(execPath, ['-p', 'JSON.stringify(process.versions)'], { encoding: 'utf8' }),
   );
-  return {
-    title: `Node.js ${node} (V8 ${v8})`,
-    run: (job) =>
-      new Promise((resolve, reject) => {
-        const child = fork(script, { execPath, execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
-        let log = '';
-        child.stderr.on('data', (text) => (log = (log + text).slice(-4000)));
-        child.once('message', ({ error, ...answer }) => (error ? reject(new Error(error)) : resolve(answer)));
-        child.once('exit', (status) => reject(new Error(`${execPath} ended with status ${status}:\n${log}`)));
-        child.send(job);
-      }),
-    close: async () => {},
-  };
+  const run = (job) =>
+    new Promise((resolve, reject) => {
+      const child = fork(script, { execPath, execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+      let log = '';
+      child.stderr.on('data', (text) => (log = (log + text).slice(-4000)));
+      child.once('message', ({ error, ...answer }) => (error ? reject(new Error(error)) : resolve(answer)));
+      child.once('exit', (status) => reject(new Error(`${execPath} ended with status ${status}:\n${log}`)));
+      child.send(job);
+    });
+  return { title: `Node.js ${node} (V8 ${v8})`, run, memory: run, close: async () => {} };
 }

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import vm from 'node:vm';
 
-import { compare } from '../compare.mjs';
+import { run } from '../tasks/index.mjs';
 
 const inFolder = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
@@ -38,8 +38,11 @@ function clock(start) {
   return { wall, processor: (user + system) / 1e3 };
 }
 
+const address = (name) => inFolder(`.cache/models/${name}`);
+
 const engine = {
-  read: (name) => readFile(inFolder(`.cache/models/${name}`)).then((bytes) => new Uint8Array(bytes)),
+  address,
+  read: async (name) => new Uint8Array(await readFile(address(name))),
   places: {
     wimm: new URL('../../dist/index.js', import.meta.url).href,
     litert: inFolder('.cache/litert/'),
@@ -47,12 +50,16 @@ const engine = {
     runScripts,
   },
   clock,
+  memory: () => ({
+    heap: process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers,
+    resident: 1024 * process.resourceUsage().maxRSS,
+  }),
 };
 
 process.once('message', async (job) => {
   let answer;
   try {
-    answer = { peers: await compare(job, engine) };
+    answer = await run(job, engine);
   } catch (error) {
     answer = { error: error.stack };
   }

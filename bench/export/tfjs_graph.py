@@ -116,7 +116,7 @@ class Writer:
         user = self.follow(node, *self.fused)
         if user is None:
             return node, [], 0.0
-        slope = user.args[1] if user.target == aten.leaky_relu.default else 0.0
+        slope = user.args[1] if len(user.args) > 1 and user.target == aten.leaky_relu.default else 0.01
         return user, [self.fused[user.target]], slope
 
     def fold_normalisation(self, node, weight, bias):

@@ -1,6 +1,6 @@
 // The runtimes that are compared. Of each: `layout` of its input, and
-// `load({ read, places, model, shape, threads })`, which gives { forward(image) → logits, dispose() }.
-// `read(name)` gives the bytes of an exported file, `places` the addresses of what a runtime fetches itself.
+// `load({ address, read, places, model, shape, threads })`, which gives { forward(image) → logits, build, dispose() }.
+// `address(name)` and `read(name)` give an exported file's address and its bytes; `places` are those of the runtimes.
 import { litert } from './litert.mjs';
 import { onnxruntimeWeb } from './onnxruntime_web.mjs';
 import { tfjs } from './tfjs.mjs';

@@ -1,9 +1,9 @@
 // onnxruntime-web on its WebAssembly provider, from ONNX. Its one build of that has SIMD and threads, and no relaxed SIMD.
-async function load({ read, places, model, shape, threads }) {
+async function load({ address, places, model, shape, threads }) {
   const ort = await import('onnxruntime-web');
   ort.env.wasm.numThreads = threads;
   if (places.onnxruntimeWeb) ort.env.wasm.wasmPaths = places.onnxruntimeWeb;
-  const session = await ort.InferenceSession.create(await read(`${model}.onnx`), {
+  const session = await ort.InferenceSession.create(address(`${model}.onnx`), {
     executionProviders: ['wasm'],
     graphOptimizationLevel: 'all',
   });

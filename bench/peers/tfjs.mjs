@@ -12,7 +12,7 @@ async function load({ read, places, model, shape, threads }) {
   } else tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false); // the build without threads
   await tf.setBackend('wasm');
   await tf.ready();
-  delete navigator.hardwareConcurrency;
+  delete globalThis.navigator?.hardwareConcurrency;
   if (threads > 1 && getThreadsCount() !== threads)
     throw new Error(`${getThreadsCount()} thread instead of ${threads}`);
 

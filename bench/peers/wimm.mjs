@@ -1,8 +1,8 @@
 // wimm, from safetensors.
-async function load({ read, places, model, shape, threads }) {
+async function load({ address, places, model, shape, threads }) {
   const { createModel } = await import(places.wimm);
-  const weights = await read(`${model}.safetensors`);
-  const loaded = await createModel(model, { weights, threads, worker: false });
+  const weights = address(`${model}.safetensors`);
+  const loaded = await createModel(model, { weights, threads, worker: false, cache: false });
   return {
     forward: async (data) => (await loaded.forward({ data, shape })).data,
     profile: (data) => loaded.profile({ data, shape }),
