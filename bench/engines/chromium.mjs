@@ -67,6 +67,7 @@ const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 async function inPage(page, address, work) {
   page.setDefaultTimeout(0);
   await page.goto(address);
+  await page.waitForFunction(() => globalThis.bench);
   const { error, ...answer } = await page.evaluate(work.function, work.argument);
   if (error) throw new Error(error);
   return answer;
