@@ -6,8 +6,14 @@ import { check, describe, integer, invalidArgument } from './options.js';
 import type { StateTensor } from './types.js';
 
 /**
- * A weight [O, I, kH, kW] for `inChans` input channels: 1 is the sum over the input channels; any other number repeats
- * them, and scales by 3 / inChans. Computed in float32, and cast back to the weight's own type.
+ * timm's `adapt_input_conv`: of a weight [O, 3, kH, kW] that of `inChans` input channels, [O, inChans, kH, kW]. 1 is the
+ * sum over the input channels; any other number but 3 repeats them, and scales by 3 / inChans. Computed in float32, and
+ * cast back to the weight's own type.
+ *
+ * Errors: `ERR_INVALID_ARGUMENT`; `ERR_STATE_DICT_MISMATCH` for a weight that cannot be adapted; `ERR_WEIGHTS_NONFINITE`
+ * where a sum is beyond the weight's type.
+ *
+ * @param inChans 1 to 65 536.
  */
 export async function adaptInputConv(weight: StateTensor, inChans: number): Promise<StateTensor> {
   check('adaptInputConv: inChans', inChans, integer(1, 65_536));

@@ -32,7 +32,7 @@ export const settings: Settings = {
   cache: true,
 };
 
-/** Sets defaults for the calls that follow. */
+/** Sets defaults for the calls that follow; what is not named stays. Errors: `ERR_INVALID_ARGUMENT`. */
 export function configure(configuration: Configuration): void {
   for (const [name, value] of Object.entries(readOptions('configure', configuration, checks))) {
     if (value !== undefined) Object.assign(settings, { [name]: value });

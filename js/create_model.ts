@@ -62,11 +62,26 @@ function specOf({ arch, cfg }: ResolvedModel, options: CheckedOptions): Omit<Mod
   };
 }
 
-/** Creates the model `name`, an `arch` or `arch.tag` of timm. */
+/**
+ * Creates the model `name` for feature maps.
+ *
+ * @param name an `arch` or `arch.tag` of timm, or an older name.
+ */
 export async function createModel(
   name: string,
   options: CreateModelOptions & { featuresOnly: true },
 ): Promise<Model<Tensor[]>>;
+/**
+ * Creates the model `name`, with timm's weights, weights of your own or random ones.
+ *
+ * Errors: `ERR_UNKNOWN_MODEL`, `ERR_NO_PRETRAINED`, `ERR_INVALID_ARGUMENT`; of weights `ERR_FORMAT_UNKNOWN`,
+ * `ERR_FORMAT_TRUNCATED`, `ERR_FORMAT_CORRUPT`, `ERR_FORMAT_UNSUPPORTED`, `ERR_PICKLE_FORBIDDEN`, `ERR_LIMIT_EXCEEDED`,
+ * `ERR_INTEGRITY`, `ERR_STATE_DICT_MISMATCH`, `ERR_WEIGHTS_NONFINITE`; of downloads `ERR_HTTP_STATUS`, `ERR_NETWORK`,
+ * `ERR_TIMEOUT`; `ERR_ABORTED`; of the machine `ERR_OUT_OF_MEMORY`, `ERR_WASM_LOAD`, `ERR_CSP`, `ERR_ENV_NO_WASM`,
+ * `ERR_ENV_NO_SIMD`, `ERR_ENV_NO_THREADS`, `ERR_WORKER_CRASHED`, `ERR_RUNTIME_CRASHED`.
+ *
+ * @param name an `arch` or `arch.tag` of timm, or an older name.
+ */
 export async function createModel(name: string, options?: CreateModelOptions): Promise<Model>;
 export async function createModel(name: string, options: CreateModelOptions = {}): Promise<unknown> {
   const chosen = readOptions('createModel', options, createModelChecks);

@@ -7,7 +7,10 @@ import { loadChecks, readOptions } from './options.js';
 import type { LoadOptions, StateTensor, WeightsSource } from './types.js';
 import { openSource } from './weights/sources.js';
 
-/** The tensors of a weights file by name. */
+/**
+ * The tensors of a weights file by name, in the file's order, as they are: wrappers opened (see `key`), prefixes such as
+ * `module.` removed, nothing adapted. Errors: those of `createModel` that are of weights, downloads and the machine.
+ */
 export async function loadStateDict(
   source: WeightsSource,
   options: LoadOptions = {},

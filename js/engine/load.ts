@@ -22,7 +22,7 @@ function variantName(relaxed: boolean, threads: boolean): Variant {
   return `${relaxed ? 'relaxed' : 'simd'}${threads ? '-threads' : ''}` as Variant;
 }
 
-/** What the machine and the page allow, and the build that `createModel` takes by default. */
+/** What the machine and the page allow, and the build that `createModel` takes by default. It never rejects. */
 export async function capabilities(): Promise<Capabilities> {
   const hasWasm = typeof WebAssembly === 'object';
   const isolated = isNode || globalThis.crossOriginIsolated === true;
