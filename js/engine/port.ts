@@ -17,7 +17,8 @@ export interface Port {
 export async function openWorker(): Promise<Port> {
   if (isNode) {
     const { Worker } = process.getBuiltinModule('worker_threads');
-    const worker = new Worker(new URL('./worker.js', import.meta.url));
+    // Its parent's arguments may be for the main script alone.
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] });
     return {
       post: (call, transfer) => worker.postMessage(call, transfer as ArrayBuffer[]),
       onReply: (listener) => void worker.on('message', listener),

@@ -1,10 +1,10 @@
 // The examples run with the package as it is published, under a strict policy, with threads and without.
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { cpSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
@@ -13,48 +13,22 @@ import { brotliCompressSync } from 'node:zlib';
 import { build, createServer } from 'vite';
 
 import { samples } from '../../scripts/samples.mjs';
-import { launch, skip, strictPolicy } from '../browser/support.mjs';
+import { launch, skip } from '../browser/support.mjs';
 import { serve } from '../node/support.mjs';
+import { buildFolder, host, installPackage } from './support.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const folder = join(root, 'build/examples'); // below the tools that examples install
-rmSync(folder, { recursive: true, force: true });
+const folder = buildFolder('examples');
 cpSync(join(root, 'examples'), folder, { recursive: true });
-const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
-const [packed] = JSON.parse(execFileSync('npm', pack, { cwd: root, encoding: 'utf8' }));
 
-function install(example, at = 'node_modules/wimm') {
-  const installed = join(folder, example, at);
-  mkdirSync(installed, { recursive: true });
-  execFileSync('tar', ['-xzf', join(folder, packed.filename), '--strip-components=1', '-C', installed]);
+function install(example, at) {
+  installPackage(join(folder, example), at);
   return join(folder, example);
 }
 
 const { weights, photographs } = await samples();
 const checkpoint = await readFile(weights);
 const browser = await launch();
-
-const types = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.mjs': 'text/javascript',
-  '.wasm': 'application/wasm',
-};
-
-/** Serves a folder as a plain host does. */
-function host(files, isolated) {
-  return serve(async (request, response) => {
-    const { pathname } = new URL(request.url, 'http://localhost');
-    response.setHeader('content-security-policy', `${strictPolicy}; connect-src 'self' https://huggingface.co`);
-    if (isolated) {
-      response.setHeader('cross-origin-opener-policy', 'same-origin');
-      response.setHeader('cross-origin-embedder-policy', 'require-corp');
-    }
-    const path = pathname.endsWith('/') ? `${pathname}index.html` : pathname;
-    const body = await files(path).catch(() => undefined);
-    response.writeHead(body ? 200 : 404, { 'content-type': types[extname(path)] ?? 'text/plain' }).end(body);
-  });
-}
 
 /** Uses the page as its visitor does. Gives the build that ran. */
 async function use(address) {

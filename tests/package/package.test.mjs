@@ -1,32 +1,27 @@
 // The packed package works in an empty folder, with nothing else installed.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'wimm-package-'));
-after(() => rmSync(folder, { recursive: true, force: true }));
+import { cached } from '../../scripts/cache.mjs';
+import { temporaryFolder } from '../node/support.mjs';
+import { installPackage, packed } from './support.mjs';
 
-const [packed] = JSON.parse(
-  execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
-    cwd: root,
-    encoding: 'utf8',
-  }),
-);
-const installed = join(folder, 'node_modules/wimm');
-mkdirSync(installed, { recursive: true });
-execFileSync('tar', ['-xzf', join(folder, packed.filename), '--strip-components=1', '-C', installed]);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = temporaryFolder();
+const installed = installPackage(folder);
 writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
 
-function node(...args) {
-  return execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+function run(program, args) {
+  return execFileSync(program, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
+
+const node = (...args) => run(process.execPath, args);
 
 test('it holds what a user needs, and no more', () => {
   const files = packed.files.map(({ path }) => path);
@@ -61,6 +56,27 @@ test('a model runs', () => {
   );
   assert.equal(node('run.js').trim(), '1,1000');
 });
+
+// The oldest that package.json allows, and the newest of today: pinned here, from npm's packages of Node.js.
+const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const oldest = /^>=(\d+\.\d+)$/.exec(engines.node)[1];
+for (const [version, variant] of [
+  [`${oldest}.0`, 'simd-threads'],
+  ['26.10.0', 'relaxed-threads'],
+]) {
+  test(`a model runs in Node.js ${version}`, async () => {
+    const name = `node-${process.platform}-${process.arch}`;
+    const npm = ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', `${name}@${version}`];
+    const inputs = [name, version];
+    const cache = await cached('node', inputs, (to) => void execFileSync('npm', [...npm, '--prefix', to]));
+    const program = `import { createModel, listModels } from 'wimm';
+      const model = await createModel(listModels('resnet10t')[0], { inChans: 25, worker: true, threads: 2 });
+      const { shape } = await model.forward({ data: new Float32Array(25 * 64 * 64), shape: [1, 25, 64, 64] });
+      console.log(process.version, model.backend.variant, shape.join());`;
+    const output = run(join(cache, 'node_modules', name, 'bin/node'), ['--input-type=module', '-e', program]);
+    assert.equal(output.trim(), `v${version} ${variant} 1,1000`);
+  });
+}
 
 test('without sharp, an image file says what to install', () => {
   writeFileSync(
