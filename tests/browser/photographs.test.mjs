@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { launch, open, realContent, site, skip } from './support.mjs';
+import { browsers, open, realContent, site } from './support.mjs';
 
 // From timm 1.0.31 and PIL; the weights through timm's adapt_input_conv, grey by PIL's convert('L').
 const expected = {
@@ -12,9 +12,11 @@ const expected = {
 };
 const tolerance = 5e-5 + 1e-4; // of four digits, and of builds that round in another way
 
-const browser = await launch();
 const content = await realContent();
-const addresses = { false: await site(content), true: await site(content, { isolated: true }) };
+const pages = {
+  'a page': { isolated: false, address: await site(content) },
+  'a cross-origin isolated page': { isolated: true, address: await site(content, { isolated: true }) },
+};
 
 /** Runs in the page: the three most probable classes of each photograph. 25 bands are its colours over and over. */
 async function classify(inChans) {
@@ -42,33 +44,42 @@ async function classify(inChans) {
   return { stem, classes, backend };
 }
 
-for (const isolated of [false, true]) {
-  for (const inChans of [3, 1, 25]) {
-    const page = isolated ? 'a cross-origin isolated page' : 'a page';
-    test(`${page} classifies photographs by ${inChans} channels`, { skip }, async () => {
-      const tab = await open(browser, addresses[isolated]);
-      const { stem, classes, backend } = await tab.evaluate(classify, inChans);
-      await tab.close();
-      assert.deepEqual(stem, [32, inChans, 3, 3]);
-      assert.equal(backend.worker, true);
-      assert.equal(backend.threads > 1, isolated);
-      for (const [name, probabilities] of Object.entries(expected[inChans])) {
-        assert.deepEqual(
-          classes[name].map(({ index }) => String(index)).toSorted(),
-          Object.keys(probabilities).toSorted(),
-        );
-        for (const { index, label, probability } of classes[name]) {
-          const error = Math.abs(probability - probabilities[index]);
-          assert.ok(error <= tolerance, `${name}: ${label} ${probability}, timm: ${probabilities[index]}`);
-        }
-      }
-      if (inChans === 3) {
-        assert.deepEqual(
-          classes.chelsea.map(({ label }) => label),
-          ['tiger cat', 'Egyptian cat', 'tabby, tabby cat'],
-        );
-        assert.equal(classes.coffee[0].label, 'espresso');
-      }
-    });
+function assertProbabilities(classes, expected) {
+  for (const [photograph, probabilities] of Object.entries(expected)) {
+    assert.deepEqual(
+      classes[photograph].map(({ index }) => String(index)).toSorted(),
+      Object.keys(probabilities).toSorted(),
+    );
+    for (const { index, label, probability } of classes[photograph]) {
+      const error = Math.abs(probability - probabilities[index]);
+      assert.ok(error <= tolerance, `${photograph}: ${label} ${probability}, timm: ${probabilities[index]}`);
+    }
+  }
+}
+
+async function assertClassifies(browser, { isolated, address }, inChans) {
+  const tab = await open(browser, address);
+  const { stem, classes, backend } = await tab.evaluate(classify, inChans);
+  await tab.close();
+  assert.deepEqual(stem, [32, inChans, 3, 3]);
+  assert.equal(backend.worker, true);
+  assert.equal(backend.threads > 1, isolated);
+  assertProbabilities(classes, expected[inChans]);
+  if (inChans !== 3) return;
+  assert.deepEqual(
+    classes.chelsea.map(({ label }) => label),
+    ['tiger cat', 'Egyptian cat', 'tabby, tabby cat'],
+  );
+  assert.equal(classes.coffee[0].label, 'espresso');
+}
+
+for (const [name, { launch, skip }] of Object.entries(browsers)) {
+  const browser = await launch();
+  for (const [where, page] of Object.entries(pages)) {
+    for (const inChans of [3, 1, 25]) {
+      test(`in ${name}, ${where} classifies photographs by ${inChans} channels`, { skip }, () =>
+        assertClassifies(browser, page, inChans),
+      );
+    }
   }
 }

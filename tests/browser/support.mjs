@@ -1,4 +1,4 @@
-// What tests in a browser share: the browser, a site of the package and what a test adds, and tabs that import the package.
+// What tests in a browser share: browsers, a site of the package and what a test adds, and tabs that import the package.
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
@@ -6,6 +6,7 @@ import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
+import puppeteer from 'puppeteer-core';
 
 import { samples } from '../../scripts/samples.mjs';
 import { serve } from '../node/support.mjs';
@@ -14,8 +15,12 @@ const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const flags = `--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
   --disable-component-update --disable-sync`.split(/\s+/);
 
+const firefoxPath = process.env.FIREFOX ?? '/usr/bin/firefox-esr';
+
+const absent = (path) => !existsSync(path) && `there is no ${path}`;
+
 /** Why tests in Chromium are left out, if they are: an option of `test`. */
-export const skip = !existsSync(executablePath) && `there is no ${executablePath}`;
+export const skip = absent(executablePath);
 
 /** Chromium, for as long as the test file runs; nothing where there is none. */
 export async function launch(...more) {
@@ -24,6 +29,21 @@ export async function launch(...more) {
   after(() => browser.close());
   return browser;
 }
+
+/** Firefox, by WebDriver BiDi; its tabs have of Playwright's interface what `open` and simple tests use. */
+async function launchFirefox() {
+  if (absent(firefoxPath)) return undefined;
+  const options = { executablePath: firefoxPath, browser: 'firefox', headless: true, protocolTimeout: 0 };
+  const browser = await puppeteer.launch(options);
+  after(() => browser.close());
+  return browser;
+}
+
+/** For tests that run in every browser: how to launch each, and why its tests are left out, if they are. */
+export const browsers = {
+  Chromium: { launch, skip },
+  Firefox: { launch: launchFirefox, skip: absent(firefoxPath) },
+};
 
 const dist = fileURLToPath(new URL('../../dist', import.meta.url));
 const types = {
