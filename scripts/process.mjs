@@ -31,13 +31,13 @@ export const outputOf = (program, args) => execFileSync(program, args, { encodin
 
 const lastLines = (path, count) => readFileSync(path, 'utf8').trimEnd().split('\n').slice(-count);
 
-// Runs a program to its end, appending its output to the file `log`; every ten seconds says how far it is.
-export async function run(program, args, { log, env = {}, cwd }) {
+// Runs a program to its end, appending its output to the file `log`; every ten seconds says how far it (or `label`) is.
+export async function run(program, args, { log, env = {}, cwd, label }) {
   const file = openSync(log, 'a');
   const start = Date.now();
   const timer = setInterval(() => {
     const seconds = Math.round((Date.now() - start) / 1000);
-    console.log(`  … ${seconds} s so far: ${lastLines(log, 1)[0].slice(0, 100)}`);
+    console.log(`  … ${label ? `${label}, ` : ''}${seconds} s so far: ${lastLines(log, 1)[0].slice(0, 100)}`);
   }, 10_000);
   try {
     const child = spawn(program, args, { stdio: ['ignore', file, file], cwd, env: { ...process.env, ...env } });
