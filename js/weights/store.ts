@@ -70,7 +70,7 @@ export class MemoryDraft implements Draft {
   async drop(): Promise<void> {}
 }
 
-const blobPartBytes = 4 * 2 ** 20;
+const blobPartBytes = 2 ** 20; // a thread copies it at once
 
 /** A download in a blob, which the browser may hold on disk. */
 export class BlobDraft implements Draft {
