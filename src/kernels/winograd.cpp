@@ -62,18 +62,20 @@ struct F4 {
   }
 };
 
-// Of weight [filters, 3, 3] the products' weights: element p of G · g · Gᵀ for each filter g.
+// Of weight [filters, 3, 3] the weights of a row of products: elements [i, :] of G · g · Gᵀ for each filter g.
 template <class F>
-std::vector<float> transform_filters(const std::vector<float>& weight, int64_t p) {
-  const int64_t i = p / F::window, j = p % F::window;
-  std::vector<float> result(weight.size() / 9);
-  for (size_t f = 0; f < result.size(); ++f) {
-    double sum = 0;
-    for (size_t y = 0; y < 3; ++y)
-      for (size_t x = 0; x < 3; ++x) sum += F::G[i][y] * weight[f * 9 + y * 3 + x] * F::G[j][x];
-    result[f] = static_cast<float>(sum);
+std::array<std::vector<float>, F::window> transform_filters(const std::vector<float>& weight, int64_t i) {
+  const size_t filters = weight.size() / 9;
+  std::array<std::vector<float>, F::window> elements;
+  for (std::vector<float>& element : elements) element.resize(filters);
+  for (size_t f = 0; f < filters; ++f) {
+    const float* g = &weight[f * 9];
+    double row[3];  // of G · g
+    for (size_t x = 0; x < 3; ++x) row[x] = F::G[i][0] * g[x] + F::G[i][1] * g[3 + x] + F::G[i][2] * g[6 + x];
+    for (size_t j = 0; j < F::window; ++j)
+      elements[j][f] = static_cast<float>(row[0] * F::G[j][0] + row[1] * F::G[j][1] + row[2] * F::G[j][2]);
   }
-  return result;
+  return elements;
 }
 
 template <class F>
@@ -93,8 +95,9 @@ class WinogradKernel final : public Kernel {
     bias_ = std::move(weights.bias);
     gemms_.reserve(products);
     const std::vector<float> none(static_cast<size_t>(out_));
-    for (int64_t p = 0; p < products; ++p)
-      gemms_.emplace_back(FoldedWeights{transform_filters<F>(weights.weight, p), none}, in_, Activation::identity);
+    for (int64_t i = 0; i < window; ++i)
+      for (std::vector<float>& element : transform_filters<F>(weights.weight, i))
+        gemms_.emplace_back(FoldedWeights{std::move(element), none}, in_, Activation::identity);
   }
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
