@@ -10,27 +10,27 @@ import { Load } from './load.js';
 import { Model } from './model.js';
 import { createModelChecks, readOptions } from './options.js';
 import type { CreateModelOptions, Tensor } from './types.js';
-import { openFirst, type OpenWeights } from './weights/download.js';
+import { type LoadContext, openFirst, type OpenWeights } from './weights/download.js';
 import { pretrainedAddresses } from './weights/hub.js';
 import { openSource } from './weights/sources.js';
 
 type CheckedOptions = ReturnType<typeof readOptions<typeof createModelChecks>>;
 
-async function openWeights(
+/** What opens the weights, if there are any. */
+function openerOf(
   model: ResolvedModel,
-  options: CheckedOptions,
-  load: Load,
-): Promise<OpenWeights | undefined> {
-  if (options.weights !== undefined) return openSource(options.weights, load.context);
-  if (!options.pretrained) return undefined;
-  const addresses = pretrainedAddresses(model.cfg, options.hub ?? settings.hub);
+  { weights, pretrained, hub = settings.hub }: CheckedOptions,
+): ((context: LoadContext) => Promise<OpenWeights>) | undefined {
+  if (weights !== undefined) return (context) => openSource(weights, context);
+  if (!pretrained) return undefined;
+  const addresses = pretrainedAddresses(model.cfg, hub);
   if (addresses.length === 0) {
     throw new WimmError(
       'ERR_NO_PRETRAINED',
       `${model.arch} has no pretrained weights; create it without pretrained, or pass weights`,
     );
   }
-  return openFirst(addresses, load.context);
+  return (context) => openFirst(addresses, context);
 }
 
 async function compile(options: CheckedOptions, load: Load): Promise<Engine> {
@@ -93,15 +93,15 @@ export async function createModel(name: string, options: CreateModelOptions = {}
     compiling = compile(chosen, load);
     // What is wrong without any weights stops their download.
     compiling.then((engine) => engine.checkModel(spec)).catch(load.fail);
-    const weights = await openWeights(resolved, chosen, load);
-    const create = async (file?: WeightsFile) => {
+    const open = openerOf(resolved, chosen);
+    const create = async (file?: WeightsFile, source = '') => {
       const engine = await abortable(compiling, load.signal);
-      const onLoad = (loaded: number, total: number) => load.report('load', loaded, total, weights?.name ?? '');
+      const onLoad = (loaded: number, total: number) => load.report('load', loaded, total, source);
       const loading = engine.createModel({ ...spec, weights: file }, onLoad, load.signal);
       const facts = await abortable(loading, load.signal, ({ id }) => void engine.dispose(id));
       const { arch, tag, cfg } = resolved;
       return new Model({ ...spec, name: tag ? `${arch}.${tag}` : arch, pretrainedCfg: cfg }, engine, facts);
     };
-    return weights ? load.use(weights, create) : create();
+    return open ? load.use(open, create, (model) => model.dispose()) : create();
   });
 }

@@ -1,7 +1,8 @@
 // A load under way: its progress, and what stops it.
 
-import { abortError, onAbort, throwIfAborted } from './abort.js';
+import { abortable, abortError, onAbort, throwIfAborted } from './abort.js';
 import { settings } from './config.js';
+import { WimmError } from './errors.js';
 import type { WeightsFile, WeightsHead } from './engine/engine.js';
 import { invalidArgument, type loadChecks, type readOptions } from './options.js';
 import type { Progress } from './types.js';
@@ -40,7 +41,7 @@ export class Load {
     return this.#stop.signal;
   }
 
-  get context(): LoadContext {
+  #context(fresh: boolean): LoadContext {
     const {
       cache = settings.cache,
       fetch,
@@ -49,6 +50,7 @@ export class Load {
     } = this.options;
     return {
       cache,
+      fresh,
       fetch,
       signal: this.signal,
       maxBytes,
@@ -72,16 +74,32 @@ export class Load {
     }
   }
 
-  /** Runs `use` on the opened file, once its digest is what the caller expects. */
-  async use<T>(weights: OpenWeights, use: (file: WeightsFile) => Promise<T>): Promise<T> {
+  /**
+   * Runs `use` on the file that `open` gives, once its digest is what the caller expects. A file of the cache is used while
+   * its digest is computed; where that shows damage, what came of it is for `drop`, and all begins anew without the cache.
+   */
+  async use<T>(
+    open: (context: LoadContext) => Promise<OpenWeights>,
+    use: (file: WeightsFile, name: string) => Promise<T>,
+    drop: (result: T) => void = () => {},
+    fresh = false,
+  ): Promise<T> {
     const { integrity } = this.options;
+    const { file, intact, name, release } = await open(this.#context(fresh));
+    const isDamaged = async () => intact !== undefined && !(await abortable(intact, this.signal));
     try {
-      if (integrity) await verifyDigest(weights.file, integrity, weights.name);
-      const result = await use(weights.file);
-      await weights.release();
+      if (integrity) await verifyDigest(file, integrity, name);
+      const result = await use(file, name);
+      if (await isDamaged().catch(() => true)) {
+        drop(result);
+        throw new WimmError('ERR_CACHE_CORRUPT', `${name} is damaged in the cache`);
+      }
+      await release();
       return result;
     } catch (error) {
-      await weights.release(error);
+      const damaged = await isDamaged().catch(() => false);
+      await release(error);
+      if (damaged) return this.use(open, use, drop, true);
       throw error;
     }
   }

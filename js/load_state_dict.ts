@@ -1,6 +1,7 @@
 // loadStateDict: the tensors of a weights file.
 
 import { abortable } from './abort.js';
+import type { WeightsFile } from './engine/engine.js';
 import { loadEngine } from './engine/load.js';
 import { Load } from './load.js';
 import { loadChecks, readOptions } from './options.js';
@@ -18,10 +19,10 @@ export async function loadStateDict(
   const chosen = readOptions('loadStateDict', options, loadChecks);
   const load = new Load(chosen);
   return load.run(async () => {
-    const weights = await openSource(source, load.context);
-    return load.use(weights, async (file) => {
+    const read = async (file: WeightsFile) => {
       const engine = await abortable(loadEngine({ threads: 1 }), load.signal);
       return engine.loadStateDict(file, chosen.key, chosen.checkFinite ?? false, load.signal);
-    });
+    };
+    return load.use((context) => openSource(source, context), read);
   });
 }

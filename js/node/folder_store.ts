@@ -6,7 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 
 import type { WeightsFile } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
-import { type Draft, type Entry, MemoryDraft, type Store, warnOnce } from '../weights/store.js';
+import { type Draft, type Entry, MemoryDraft, type Store, type StoredFile, warnOnce } from '../weights/store.js';
 import { hashFile } from './files.js';
 
 const fs = process.getBuiltinModule('fs/promises');
@@ -42,10 +42,10 @@ export class FolderStore implements Store {
     }
   }
 
-  async #open(path: string, sha256: string, recordPath: string): Promise<WeightsFile | undefined> {
+  async #open(path: string, sha256: string, recordPath: string): Promise<StoredFile | undefined> {
     try {
       if ((await hashFile(path)) !== sha256) throw new Error('its digest differs');
-      return { kind: 'file', path };
+      return { file: { kind: 'file', path } };
     } catch (cause) {
       return this.#discard(recordPath, cause);
     }

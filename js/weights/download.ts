@@ -1,16 +1,18 @@
 // Downloads of weights files through a store. Two loads of one address at once share one download.
 
 import { abortable } from '../abort.js';
-import type { WeightsFile, WeightsHead } from '../engine/engine.js';
+import type { WeightsHead } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
 import type { Fetch, WeightsCache } from '../types.js';
 import { type FetchedFile, fetchFile, type FileRequest } from './fetch_file.js';
 import { type ReceiveOptions, redact } from './receive.js';
-import { openStore } from './store.js';
+import { openStore, type StoredFile } from './store.js';
 
 export interface LoadContext {
   cache: boolean | WeightsCache;
+  /** Whether what the cache has is of no use. */
+  fresh: boolean;
   /** Undefined: the global one. */
   fetch: Fetch | undefined;
   signal: AbortSignal | undefined;
@@ -22,8 +24,7 @@ export interface LoadContext {
 }
 
 /** A weights file in use. */
-export interface OpenWeights {
-  file: WeightsFile;
+export interface OpenWeights extends StoredFile {
   /** For messages. */
   name: string;
   /** To be called at the end with what went wrong, if anything: a download that proved good is kept in its store. */
@@ -95,8 +96,8 @@ class Download {
       if (this.#listeners.size === 0) await this.#end();
     };
     try {
-      const { file } = await abortable(this.#received, signal);
-      return { file, name: this.name, release };
+      const { file, intact } = await abortable(this.#received, signal);
+      return { file, ...(intact && { intact }), name: this.name, release };
     } catch (error) {
       await release(error);
       throw error;
@@ -118,7 +119,10 @@ const downloads = new Map<string, Download>();
 /** The file of `request`: what the store has of it, or what its server has. */
 async function open(request: FileRequest, context: LoadContext): Promise<OpenWeights> {
   // A fetch or a cache of the caller's own may give something else.
-  const key = !context.fetch && typeof context.cache === 'boolean' ? `${context.cache} ${request.url}` : undefined;
+  const key =
+    !context.fetch && typeof context.cache === 'boolean'
+      ? `${context.cache} ${context.fresh} ${request.url}`
+      : undefined;
   const shared = key && downloads.get(key);
   if (shared) return shared.join(context);
   const download = new Download(request, context, () => {
@@ -130,15 +134,15 @@ async function open(request: FileRequest, context: LoadContext): Promise<OpenWei
 
 /** The first of `addresses` that the store has, or else the first that a server has. */
 export async function openFirst(addresses: string[], context: LoadContext): Promise<OpenWeights> {
-  const { cache, fetch, signal } = context;
+  const { cache, fresh, fetch, signal } = context;
   const store = await openStore(cache);
   for (const url of addresses) {
-    if (await abortable(store.match(url), signal)) return open({ url, store, fetch }, context);
+    if (!fresh && (await abortable(store.match(url), signal))) return open({ url, store, fetch, fresh }, context);
   }
   let absent: unknown;
   for (const url of addresses) {
     try {
-      return await open({ url, store, fetch }, context);
+      return await open({ url, store, fetch, fresh }, context);
     } catch (error) {
       if (!isAbsent(error)) throw error;
       absent ??= error;

@@ -2,7 +2,6 @@
 // connection broke.
 
 import { abortable } from '../abort.js';
-import type { WeightsFile } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
 import { isNode } from '../platform.js';
@@ -17,16 +16,17 @@ import {
   type ReceiveOptions,
   withIdleTimeout,
 } from './receive.js';
-import type { Draft, Entry, Store } from './store.js';
+import type { Draft, Entry, Store, StoredFile } from './store.js';
 
 export interface FileRequest {
   url: string;
   store: Store;
   fetch: Fetch | undefined;
+  /** Whether the server's is wanted, whatever the store has. */
+  fresh: boolean;
 }
 
-export interface FetchedFile {
-  file: WeightsFile;
+export interface FetchedFile extends StoredFile {
   /** Of a file that the store does not have. */
   draft?: Draft;
   validator?: string | undefined;
@@ -34,10 +34,10 @@ export interface FetchedFile {
 
 /** The file of the store, if it is still the server's or the server cannot be asked; or else the server's. */
 export async function fetchFile(request: FileRequest, options: ReceiveOptions): Promise<FetchedFile> {
-  const entry = await request.store.match(request.url);
+  const entry = request.fresh ? undefined : await request.store.match(request.url);
   const newer = entry && (await fetchNewer(request, entry, options));
-  const file = newer ? undefined : await entry?.open();
-  return file ? { file } : download(request, newer ?? (await fetchResponse(request, {}, options)), options);
+  const stored = newer ? undefined : await entry?.open();
+  return stored ?? download(request, newer ?? (await fetchResponse(request, {}, options)), options);
 }
 
 /** The response of a server that has another file than the entry. */

@@ -22,7 +22,13 @@ export interface Entry {
   /** An ETag, or else a date. */
   validator?: string | undefined;
   /** The file, or undefined where it is damaged or gone. */
-  open(): Promise<WeightsFile | undefined>;
+  open(): Promise<StoredFile | undefined>;
+}
+
+export interface StoredFile {
+  file: WeightsFile;
+  /** Whether the file is what was kept, where that is still being found out. If it is not, the store has it no more. */
+  intact?: Promise<boolean>;
 }
 
 export interface Store {

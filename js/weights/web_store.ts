@@ -3,7 +3,7 @@
 import type { WeightsFile } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { sha256 } from './digest.js';
-import { type Draft, type Entry, openDraft, type Store, warnOnce } from './store.js';
+import { type Draft, type Entry, openDraft, type Store, type StoredFile, warnOnce } from './store.js';
 
 const digestHeader = 'x-wimm-sha256';
 const validatorHeader = 'x-wimm-validator';
@@ -29,14 +29,23 @@ export class WebStore implements Store {
     }
   }
 
-  async #open(url: string, response: Response): Promise<WeightsFile | undefined> {
+  async #open(url: string, response: Response): Promise<StoredFile | undefined> {
     try {
       const file = await readFile(response);
       const expected = response.headers.get(digestHeader);
-      if (expected !== null && expected !== (await sha256(file))) throw new Error('its digest differs');
-      return file;
+      return expected === null ? { file } : { file, intact: this.#verify(url, file, expected) };
     } catch (cause) {
       return this.#discard(url, cause);
+    }
+  }
+
+  async #verify(url: string, file: WebFile, expected: string): Promise<boolean> {
+    try {
+      if (expected !== (await sha256(file))) throw new Error('its digest differs');
+      return true;
+    } catch (cause) {
+      await this.#discard(url, cause);
+      return false;
     }
   }
 

@@ -68,6 +68,18 @@ test('an entry that is damaged is downloaded again', { skip }, async () => {
   assert.match(warnings[0], /ERR_CACHE_CORRUPT/);
   await load();
   assert.equal(warnings.length, 1);
+
+  const [loaded, kept] = await tab.evaluate(async () => {
+    const cache = await window.caches.open('wimm-1');
+    const response = await cache.match('/weights');
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    bytes[bytes.length - 1] ^= 1;
+    let kept = 0;
+    const match = async () => new Response(bytes, { headers: response.headers });
+    const weights = await window.wimm.loadStateDict('/weights', { cache: { match, put: async () => void kept++ } });
+    return [weights.get('weight').data.every((value) => value === 1), kept];
+  });
+  assert.deepEqual([loaded, kept], [true, 1], 'a cache of the page that cannot delete');
   await tab.close();
 });
 
