@@ -50,7 +50,7 @@ test(
     assert.ok((await width('after')) > 7 * (await width('before')));
     await page.fill('#channels', '7');
     await page.press('#channels', 'Enter');
-    await page.waitForSelector('#after-text:text("[32, 7, 3, 3]")');
+    await page.waitForSelector('#after-text :text-is("[32, 7, 3, 3]")');
     await done(page);
     assert.equal((await classes(page)).length, 5);
     assert.match(page.url(), /channels=7/);
