@@ -17,6 +17,7 @@ enum class Activation : uint8_t {
   identity,
   relu,
   relu6,
+  squared_relu,
   sigmoid,
   hard_sigmoid,
   silu,
@@ -81,7 +82,12 @@ struct Activate {
   Activation activation;
 };
 
-// Group norm over H, W and the channels of each group; weight and bias [C].
+// scale · relu(x)² + bias, both [1].
+struct StarRelu {
+  ParameterId scale, bias;
+};
+
+// Group norm over H, W and the channels of each group; weight [C], and bias [C] where there is one.
 struct GroupNorm {
   int64_t groups;
   double eps;
@@ -89,7 +95,8 @@ struct GroupNorm {
   Activation activation = Activation::identity;  // of the result, set by a pass
 };
 
-// Layer norm over the last dimension, or over each part of it that is as long as weight and bias: a head's channels.
+// Layer norm over the last dimension, or over each part of it that is as long as the weight: a head's channels. A bias
+// of that length, where there is one.
 struct LayerNorm {
   double eps;
   ParameterId weight, bias;
@@ -115,9 +122,9 @@ struct FilterResponseNorm {
   ParameterId weight, bias, tau;
 };
 
-// Sum or product of two values; the second may be [N, C] or [N, 1, 1, C], repeated over H and W.
+// Sum, difference or product of two values; the second may be [N, C] or [N, 1, 1, C], repeated over H and W.
 struct Binary {
-  enum class Kind : uint8_t { add, mul } kind;
+  enum class Kind : uint8_t { add, sub, mul } kind;
   Activation activation = Activation::identity;  // of the result, set by a pass
 };
 
@@ -133,9 +140,10 @@ struct AvgPool {
   bool ceil_mode = false, count_include_pad = true;
 };
 
-// PyTorch's adaptive average pooling, for images that are smaller than `at_least`: stretched to that height and width.
+// PyTorch's adaptive average pooling to one height and width. only_smaller: of images that are smaller alone.
 struct AdaptiveAvgPool {
-  Size2d at_least;
+  Size2d size;
+  bool only_smaller = false;
 };
 
 enum class PoolKind : uint8_t { avg, max, avgmax, catavgmax };
@@ -193,6 +201,19 @@ struct DropTokens {
   int64_t count;
 };
 
+// [N, L, C] → [N, count, C], the tokens from `begin` on.
+struct SliceTokens {
+  int64_t begin, count;
+};
+
+// y = weight · x + bias along the tokens, the same for every channel: x [N, L, C] → [N, out, C]; weight [out, L], bias
+// [out].
+struct MixTokens {
+  int64_t tokens, out_tokens;  // L, out
+  ParameterId weight, bias;
+  Activation activation = Activation::identity;  // set by a pass
+};
+
 // [N, L, C] → [N, C], one token.
 struct SelectToken {
   int64_t index;
@@ -211,6 +232,13 @@ struct AddPositions {
   ParameterId positions;
   int64_t prefix;  // tokens before those of the grid
   Size2d grid;
+  bool planes = false;  // the embeddings are [1, C, height, width]
+};
+
+// Adds a projection of sines and cosines of each pixel's place, of 32 frequencies along rows and along columns, to
+// images [N, H, W, C]; weight [C, 64, 1, 1], bias [C] (arXiv 2106.09681).
+struct AddFourierPositions {
+  ParameterId weight, bias;
 };
 
 // softmax(q · kᵀ · scale) · v; q [N, Lq, …], k and v [N, Lk, …] → [N, Lq, heads · v.depth], each kv head shared by
@@ -225,6 +253,13 @@ struct Attention {
   Heads q, k, v;
 };
 
+// Attention between the channels of each head (arXiv 2106.09681): x [N, L, 3·C], which holds q, k and v → [N, L, C]. v
+// is mixed by softmax(qᵀ · k · temperature) of q and k normalised over the tokens; temperature [heads, 1, 1].
+struct CrossCovariance {
+  int64_t heads;
+  ParameterId temperature;
+};
+
 // a - λ · b, where λ = exp(q1 · k1) - exp(q2 · k2) + lambda_init: the difference of two attentions (arXiv 2410.05258).
 struct DifferentialMix {
   ParameterId q1, k1, q2, k2;
@@ -233,6 +268,12 @@ struct DifferentialMix {
 
 // The mean of x [N, H, W, C] over its pixels, weighted by the softmax of logits [N, H, W, 1] → [N, 1, 1, C].
 struct AttentionPool {};
+
+// Focal modulation's sum of contexts (arXiv 2203.11926): gates, of which the channels from `begin` on are meant, then
+// contexts [N, H, W, C], the last one [N, 1, 1, C] → Σ context · its gate [N, H, W, C].
+struct MixLevels {
+  int64_t begin;
+};
 
 // Conditional convolution's mixture: x [N, H, W, experts·C] (expert-major) and weights [N, experts] → [N, H, W, C].
 struct MixExperts {
@@ -252,6 +293,7 @@ using Op =
     std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, RmsNorm, EvoNormS0, FilterResponseNorm,
                  Binary, MaxPool, AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens,
                  ToImage, LearnedTokens, ConcatTokens, DropTokens, SelectToken, AddPositions, Attention,
-                 DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample, SpaceToDepth>;
+                 DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample, SpaceToDepth, SliceTokens,
+                 MixTokens, StarRelu, AddFourierPositions, CrossCovariance, MixLevels>;
 
 }  // namespace wimm

@@ -11,6 +11,7 @@ Activation* fused_activation(Op& op) {
   if (auto* affine = std::get_if<Affine>(&op)) return &affine->activation;
   if (auto* conv = std::get_if<Conv2d>(&op)) return &conv->activation;
   if (auto* linear = std::get_if<Linear>(&op)) return &linear->activation;
+  if (auto* mix = std::get_if<MixTokens>(&op)) return &mix->activation;
   if (auto* norm = std::get_if<GroupNorm>(&op)) return &norm->activation;
   if (auto* binary = std::get_if<Binary>(&op)) return &binary->activation;
   return nullptr;

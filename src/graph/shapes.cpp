@@ -105,87 +105,104 @@ Size2d window_output_size(Size2d size, Size2d kernel, Size2d stride, Size2d dila
 }
 
 Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
-  Shape shape =
-      std::visit(Overloaded{
-                     [&](const Input&) { return inputs[0]; },
-                     [&](const Conv2d& op) { return window_shape(node, inputs[0], op, op.dilation, false); },
-                     [&](const MaxPool& op) { return window_shape(node, inputs[0], op, {1, 1}, op.ceil_mode); },
-                     [&](const AvgPool& op) { return window_shape(node, inputs[0], op, {1, 1}, op.ceil_mode); },
-                     [&](const AdaptiveAvgPool& op) {
-                       const Shape& in = image(inputs[0], node);
-                       return Shape{in[0], std::max(in[1], op.at_least[0]), std::max(in[2], op.at_least[1]), in[3]};
-                     },
-                     [&](const GlobalPool& op) {
-                       const int64_t batch = inputs[0].size() == 3 ? inputs[0][0] : image(inputs[0], node)[0];
-                       return op.keep_dims ? Shape{batch, 1, 1, node.channels} : Shape{batch, node.channels};
-                     },
-                     [&](const Pad& op) {
-                       const Shape& in = image(inputs[0], node);
-                       if (op.mode == Pad::Mode::reflect && (std::max(op.padding.top, op.padding.bottom) >= in[1] ||
-                                                             std::max(op.padding.left, op.padding.right) >= in[2]))
-                         throw Error(ErrorCode::input_shape, "the input is too small: " + node.name +
-                                                                 " reflects more than it has; use a larger image");
-                       return Shape{in[0], in[1] + op.padding.top + op.padding.bottom,
-                                    in[2] + op.padding.left + op.padding.right, in[3]};
-                     },
-                     [&](const Upsample& op) {
-                       const Shape& in = image(inputs[0], node);
-                       return Shape{in[0], in[1] * op.factor, in[2] * op.factor, in[3]};
-                     },
-                     [&](const SpaceToDepth& op) {
-                       const Shape& in = image(inputs[0], node);
-                       if (in[1] % op.factor != 0 || in[2] % op.factor != 0)
-                         throw Error(ErrorCode::input_shape, "the image's size does not suit: " + node.name + " gets " +
-                                                                 std::to_string(in[1]) + " × " + std::to_string(in[2]) +
-                                                                 "; use a height and a width that are multiples of " +
-                                                                 std::to_string(op.factor));
-                       return Shape{in[0], in[1] / op.factor, in[2] / op.factor, node.channels};
-                     },
-                     [&](const Binary&) {
-                       if (inputs[1].size() == inputs[0].size() && !is_pixel(inputs[1])) check_same_size(node, inputs);
-                       return inputs[0];
-                     },
-                     [&](const Concat&) {
-                       check_same_size(node, inputs);
-                       return with_channels(inputs[0], node.channels);
-                     },
-                     [&](const ToTokens&) {
-                       const Shape& in = image(inputs[0], node);
-                       return Shape{in[0], in[1] * in[2], in[3]};
-                     },
-                     [&](const LearnedTokens& op) { return Shape{inputs[0][0], op.count, node.channels}; },
-                     [&](const ConcatTokens&) {
-                       Shape sum = tokens(inputs[0], node);
-                       for (const Shape& more : inputs.subspan(1)) sum[1] += tokens(more, node)[1];
-                       return sum;
-                     },
-                     [&](const DropTokens& op) {
-                       const Shape& in = tokens(inputs[0], node);
-                       return Shape{in[0], checked_tokens(in[1] - op.count, node), in[2]};
-                     },
-                     [&](const SelectToken& op) {
-                       const Shape& in = tokens(inputs[0], node);
-                       checked_tokens(in[1] - op.index, node);
-                       return Shape{in[0], in[2]};
-                     },
-                     [&](const AddPositions& op) {
-                       const Shape& in = tokens(inputs[0], node);
-                       const Size2d grid = inputs.size() > 1 ? spatial(inputs[1]) : op.grid;
-                       if (in[1] != op.prefix + grid[0] * grid[1])
-                         throw Error(ErrorCode::input_shape, node.name + " has positions for " +
-                                                                 std::to_string(op.prefix + grid[0] * grid[1]) +
-                                                                 " tokens, got " + to_string(in));
-                       return in;
-                     },
-                     [&](const AttentionPool&) { return Shape{inputs[0][0], 1, 1, node.channels}; },
-                     [&](const ToImage&) { return Shape{inputs[1][0], inputs[1][1], inputs[1][2], inputs[0].back()}; },
-                     [&](const Flatten&) {
-                       const Shape& in = inputs[0];
-                       return Shape{in[0], element_count(in) / std::max<int64_t>(in[0], 1)};
-                     },
-                     [&](const auto&) { return with_channels(inputs[0], node.channels); },
-                 },
-                 node.op);
+  Shape shape = std::visit(
+      Overloaded{
+          [&](const Input&) { return inputs[0]; },
+          [&](const Conv2d& op) { return window_shape(node, inputs[0], op, op.dilation, false); },
+          [&](const MaxPool& op) { return window_shape(node, inputs[0], op, {1, 1}, op.ceil_mode); },
+          [&](const AvgPool& op) { return window_shape(node, inputs[0], op, {1, 1}, op.ceil_mode); },
+          [&](const AdaptiveAvgPool& op) {
+            const Shape& in = image(inputs[0], node);
+            return op.only_smaller ? Shape{in[0], std::max(in[1], op.size[0]), std::max(in[2], op.size[1]), in[3]}
+                                   : Shape{in[0], op.size[0], op.size[1], in[3]};
+          },
+          [&](const GlobalPool& op) {
+            const int64_t batch = inputs[0].size() == 3 ? inputs[0][0] : image(inputs[0], node)[0];
+            return op.keep_dims ? Shape{batch, 1, 1, node.channels} : Shape{batch, node.channels};
+          },
+          [&](const Pad& op) {
+            const Shape& in = image(inputs[0], node);
+            if (op.mode == Pad::Mode::reflect && (std::max(op.padding.top, op.padding.bottom) >= in[1] ||
+                                                  std::max(op.padding.left, op.padding.right) >= in[2]))
+              throw Error(ErrorCode::input_shape,
+                          "the input is too small: " + node.name + " reflects more than it has; use a larger image");
+            return Shape{in[0], in[1] + op.padding.top + op.padding.bottom, in[2] + op.padding.left + op.padding.right,
+                         in[3]};
+          },
+          [&](const Upsample& op) {
+            const Shape& in = image(inputs[0], node);
+            return Shape{in[0], in[1] * op.factor, in[2] * op.factor, in[3]};
+          },
+          [&](const SpaceToDepth& op) {
+            const Shape& in = image(inputs[0], node);
+            if (in[1] % op.factor != 0 || in[2] % op.factor != 0)
+              throw Error(ErrorCode::input_shape, "the image's size does not suit: " + node.name + " gets " +
+                                                      std::to_string(in[1]) + " × " + std::to_string(in[2]) +
+                                                      "; use a height and a width that are multiples of " +
+                                                      std::to_string(op.factor));
+            return Shape{in[0], in[1] / op.factor, in[2] / op.factor, node.channels};
+          },
+          [&](const Binary&) {
+            if (inputs[1].size() == inputs[0].size() && !is_pixel(inputs[1])) check_same_size(node, inputs);
+            return inputs[0];
+          },
+          [&](const Concat&) {
+            check_same_size(node, inputs);
+            return with_channels(inputs[0], node.channels);
+          },
+          [&](const ToTokens&) {
+            const Shape& in = image(inputs[0], node);
+            return Shape{in[0], in[1] * in[2], in[3]};
+          },
+          [&](const LearnedTokens& op) { return Shape{inputs[0][0], op.count, node.channels}; },
+          [&](const ConcatTokens&) {
+            Shape sum = tokens(inputs[0], node);
+            for (const Shape& more : inputs.subspan(1)) sum[1] += tokens(more, node)[1];
+            return sum;
+          },
+          [&](const DropTokens& op) {
+            const Shape& in = tokens(inputs[0], node);
+            return Shape{in[0], checked_tokens(in[1] - op.count, node), in[2]};
+          },
+          [&](const SliceTokens& op) {
+            const Shape& in = tokens(inputs[0], node);
+            checked_tokens(in[1] - op.begin - op.count + 1, node);
+            return Shape{in[0], op.count, in[2]};
+          },
+          [&](const MixTokens& op) {
+            const Shape& in = tokens(inputs[0], node);
+            if (in[1] != op.tokens)
+              throw Error(ErrorCode::input_shape,
+                          node.name + " mixes " + std::to_string(op.tokens) + " tokens, got " + to_string(in));
+            return Shape{in[0], op.out_tokens, in[2]};
+          },
+          [&](const SelectToken& op) {
+            const Shape& in = tokens(inputs[0], node);
+            checked_tokens(in[1] - op.index, node);
+            return Shape{in[0], in[2]};
+          },
+          [&](const AddPositions& op) {
+            const Shape& in = tokens(inputs[0], node);
+            const Size2d grid = inputs.size() > 1 ? spatial(inputs[1]) : op.grid;
+            if (in[1] != op.prefix + grid[0] * grid[1])
+              throw Error(ErrorCode::input_shape, node.name + " has positions for " +
+                                                      std::to_string(op.prefix + grid[0] * grid[1]) + " tokens, got " +
+                                                      to_string(in));
+            return in;
+          },
+          [&](const MixLevels&) {
+            check_same_size(node, inputs.first(inputs.size() - 1));
+            return inputs[1];
+          },
+          [&](const AttentionPool&) { return Shape{inputs[0][0], 1, 1, node.channels}; },
+          [&](const ToImage&) { return Shape{inputs[1][0], inputs[1][1], inputs[1][2], inputs[0].back()}; },
+          [&](const Flatten&) {
+            const Shape& in = inputs[0];
+            return Shape{in[0], element_count(in) / std::max<int64_t>(in[0], 1)};
+          },
+          [&](const auto&) { return with_channels(inputs[0], node.channels); },
+      },
+      node.op);
   element_count(shape);  // refuses what overflows
   return shape;
 }
@@ -198,6 +215,7 @@ double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shap
             return elements * static_cast<double>(inputs[0].back() / op.groups * op.kernel[0] * op.kernel[1]);
           },
           [&](const Linear&) { return elements * static_cast<double>(inputs[0].back()); },
+          [&](const MixTokens& op) { return elements * static_cast<double>(op.tokens); },
           [&](const Attention& op) {
             const auto depth = static_cast<double>(op.q.depth + op.v.depth) / static_cast<double>(op.v.depth);
             return elements * depth * static_cast<double>(inputs[1][1]);
@@ -208,23 +226,46 @@ double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shap
 }
 
 std::string_view kind_of(const Op& op) {
-  static constexpr std::string_view names[] = {"input",          "affine",
-                                               "conv2d",         "linear",
-                                               "activate",       "group_norm",
-                                               "layer_norm",     "rms_norm",
-                                               "evo_norm_s0",    "filter_response_norm",
-                                               "binary",         "max_pool",
-                                               "avg_pool",       "adaptive_avg_pool",
-                                               "global_pool",    "concat",
-                                               "slice",          "pad",
-                                               "channel_conv",   "to_tokens",
-                                               "to_image",       "learned_tokens",
-                                               "concat_tokens",  "drop_tokens",
-                                               "select_token",   "add_positions",
-                                               "attention",      "differential_mix",
-                                               "attention_pool", "mix_experts",
-                                               "mix_splits",     "flatten",
-                                               "upsample",       "space_to_depth"};
+  static constexpr std::string_view names[] = {"input",
+                                               "affine",
+                                               "conv2d",
+                                               "linear",
+                                               "activate",
+                                               "group_norm",
+                                               "layer_norm",
+                                               "rms_norm",
+                                               "evo_norm_s0",
+                                               "filter_response_norm",
+                                               "binary",
+                                               "max_pool",
+                                               "avg_pool",
+                                               "adaptive_avg_pool",
+                                               "global_pool",
+                                               "concat",
+                                               "slice",
+                                               "pad",
+                                               "channel_conv",
+                                               "to_tokens",
+                                               "to_image",
+                                               "learned_tokens",
+                                               "concat_tokens",
+                                               "drop_tokens",
+                                               "select_token",
+                                               "add_positions",
+                                               "attention",
+                                               "differential_mix",
+                                               "attention_pool",
+                                               "mix_experts",
+                                               "mix_splits",
+                                               "flatten",
+                                               "upsample",
+                                               "space_to_depth",
+                                               "slice_tokens",
+                                               "mix_tokens",
+                                               "star_relu",
+                                               "add_fourier_positions",
+                                               "cross_covariance",
+                                               "mix_levels"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

@@ -20,6 +20,11 @@ void with_activation(Activation activation, Use&& use) {
       return use([](f32x4 x) { return max(x, f32x4{}); });
     case Activation::relu6:
       return use([=](f32x4 x) { return clamp(x, 0, 6); });
+    case Activation::squared_relu:
+      return use([](f32x4 x) {
+        const f32x4 positive = max(x, f32x4{});
+        return positive * positive;
+      });
     case Activation::sigmoid:
       return use([](f32x4 x) { return sigmoid(x); });
     case Activation::hard_sigmoid:

@@ -4,49 +4,11 @@
 #include <limits>
 #include <numeric>
 
+#include "kernels/attention_tiles.h"
 #include "kernels/kernel.h"
-#include "kernels/simd.h"
 
 namespace wimm {
 namespace {
-
-constexpr int64_t tile_rows = 4, tile_columns = 8;
-
-int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-
-// c [4, columns] = a [4, depth] · b [depth, columns]; columns a multiple of 8, rows of a anywhere.
-void multiply_rows(const float* const* a, int64_t depth, const float* b, int64_t columns, float* c) {
-  for (int64_t j = 0; j < columns; j += tile_columns) {
-    f32x4 low[tile_rows] = {}, high[tile_rows] = {};
-    for (int64_t i = 0; i < depth; ++i) {
-      const f32x4 b_low = load(b + i * columns + j), b_high = load(b + i * columns + j + 4);
-#pragma GCC unroll 4
-      for (int64_t r = 0; r < tile_rows; ++r) {
-        const f32x4 factor = splat(a[r][i]);
-        low[r] += factor * b_low;
-        high[r] += factor * b_high;
-      }
-    }
-    for (int64_t r = 0; r < tile_rows; ++r) {
-      store(c + r * columns + j, low[r]);
-      store(c + r * columns + j + 4, high[r]);
-    }
-  }
-}
-
-// x[i] = exp((x[i] - max(x)) · scale), which softmax divides by the sum that this returns. count is a multiple of 4.
-float exponentials(float* x, int64_t count, float scale) {
-  f32x4 highest = load(x);
-  for (int64_t i = 4; i < count; i += 4) highest = max(highest, load(x + i));
-  const f32x4 peak = splat(std::max(std::max(highest[0], highest[1]), std::max(highest[2], highest[3])));
-  f32x4 total{};
-  for (int64_t i = 0; i < count; i += 4) {
-    const f32x4 e = exp((load(x + i) - peak) * scale);
-    store(x + i, e);
-    total += e;
-  }
-  return sum(total);
-}
 
 // Each task takes four queries of one head; keys and values were packed per image and key head, padded to whole tiles.
 class AttentionKernel final : public Kernel {

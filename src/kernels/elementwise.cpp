@@ -85,6 +85,8 @@ class BinaryKernel final : public Kernel {
     with_activation(op_.activation, [&](auto activation) {
       if (op_.kind == Binary::Kind::add)
         combine(inputs[0], inputs[1], output, pool, [=](f32x4 a, f32x4 b) { return activation(a + b); });
+      else if (op_.kind == Binary::Kind::sub)
+        combine(inputs[0], inputs[1], output, pool, [=](f32x4 a, f32x4 b) { return activation(a - b); });
       else
         combine(inputs[0], inputs[1], output, pool, [=](f32x4 a, f32x4 b) { return activation(a * b); });
     });
@@ -111,6 +113,28 @@ class BinaryKernel final : public Kernel {
   bool contiguous_ = true;
   int64_t row_ = 0, rows_ = 0;
   int64_t rows_per_second_ = 1;  // that a row of the second operand is for
+};
+
+class StarReluKernel final : public Kernel {
+ public:
+  StarReluKernel(const StarRelu& op, ParameterReader& reader)
+      : scale_(reader.read(op.scale).at(0)), bias_(reader.read(op.bias).at(0)) {}
+  size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool&) override {
+    count_ = element_count(output);
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(count_, grain_floats, [&](int64_t begin, int64_t end) {
+      map4(inputs[0], output, begin, end, [&](f32x4 x, int64_t) {
+        const f32x4 positive = max(x, f32x4{});
+        return positive * positive * scale_ + bias_;
+      });
+    });
+  }
+
+ private:
+  float scale_, bias_;
+  int64_t count_ = 0;
 };
 
 template <class Layer>
@@ -201,6 +225,9 @@ FoldedWeights read_folded(const Linear& op, std::string_view layer, ParameterRea
 
 std::unique_ptr<Kernel> make_kernel(const Activate& op, const Strides& strides) {
   return std::make_unique<ActivateKernel>(op.activation, strides);
+}
+std::unique_ptr<Kernel> make_kernel(const StarRelu& op, ParameterReader& reader) {
+  return std::make_unique<StarReluKernel>(op, reader);
 }
 std::unique_ptr<Kernel> make_kernel(const Binary& op, const Strides& strides) {
   return std::make_unique<BinaryKernel>(op, strides);

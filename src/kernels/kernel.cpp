@@ -8,13 +8,15 @@ namespace wimm {
 bool runs_in_place(const Op& op) {
   return std::holds_alternative<Activate>(op) || std::holds_alternative<Binary>(op) ||
          std::holds_alternative<Affine>(op) || std::holds_alternative<AddPositions>(op) ||
-         std::holds_alternative<DifferentialMix>(op);
+         std::holds_alternative<DifferentialMix>(op) || std::holds_alternative<StarRelu>(op) ||
+         std::holds_alternative<AddFourierPositions>(op);
 }
 
 bool is_view(const Op& op, const Shape& input) {
   if (std::holds_alternative<ToTokens>(op) || std::holds_alternative<ToImage>(op)) return true;
   if (const auto* pool = std::get_if<AdaptiveAvgPool>(&op))
-    return input.size() == 4 && input[1] >= pool->at_least[0] && input[2] >= pool->at_least[1];
+    return input.size() == 4 && (pool->only_smaller ? input[1] >= pool->size[0] && input[2] >= pool->size[1]
+                                                    : input[1] == pool->size[0] && input[2] == pool->size[1]);
   return std::holds_alternative<Flatten>(op) && input.size() == 4 && input[1] * input[2] == 1;
 }
 
@@ -76,6 +78,10 @@ std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterRead
                         [&](const ChannelConv& op) { return make_kernel(op, reader); },
                         [&](const LearnedTokens& op) { return make_kernel(op, reader); },
                         [&](const AddPositions& op) { return make_kernel(op, reader); },
+                        [&](const AddFourierPositions& op) { return make_kernel(op, reader); },
+                        [&](const CrossCovariance& op) { return make_kernel(op, reader); },
+                        [&](const StarRelu& op) { return make_kernel(op, reader); },
+                        [&](const MixTokens& op) { return make_kernel(op, reader); },
                         [&](const DifferentialMix& op) { return make_kernel(op, reader); },
                         [&](const Activate& op) { return make_kernel(op, strides); },
                         [&](const Binary& op) { return make_kernel(op, strides); },

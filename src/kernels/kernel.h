@@ -61,6 +61,7 @@ std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, const St
 std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, std::string_view layer,
                                     ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Activate& op, const Strides& strides);
+std::unique_ptr<Kernel> make_kernel(const StarRelu& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const LayerNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const RmsNorm& op, int64_t channels, ParameterReader& reader);
@@ -84,11 +85,16 @@ std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& read
 std::unique_ptr<Kernel> make_kernel(const LearnedTokens& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const ConcatTokens& op);
 std::unique_ptr<Kernel> make_kernel(const DropTokens& op);
+std::unique_ptr<Kernel> make_kernel(const SliceTokens& op);
+std::unique_ptr<Kernel> make_kernel(const MixTokens& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const SelectToken& op);
 std::unique_ptr<Kernel> make_kernel(const AddPositions& op, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const AddFourierPositions& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Attention& op);
+std::unique_ptr<Kernel> make_kernel(const CrossCovariance& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const DifferentialMix& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const AttentionPool& op);
+std::unique_ptr<Kernel> make_kernel(const MixLevels& op);
 std::unique_ptr<Kernel> make_kernel(const MixExperts& op);
 std::unique_ptr<Kernel> make_kernel(const MixSplits& op, const Strides& strides);
 std::unique_ptr<Kernel> make_kernel(const Flatten& op);

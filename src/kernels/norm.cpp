@@ -91,6 +91,11 @@ std::vector<float> read_padded(ParameterId id, ParameterReader& reader) {
   return values;
 }
 
+// Zeros for a bias that is not there.
+std::vector<float> read_bias(ParameterId id, const std::vector<float>& weight, ParameterReader& reader) {
+  return id == no_id ? std::vector<float>(weight.size()) : read_padded(id, reader);
+}
+
 // Applies `function(x, c)` to every four channels of rows of `channels` values.
 template <class Function>
 void map_rows(const float* x, float* y, int64_t rows, int64_t channels, ThreadPool& pool, Function&& function) {
@@ -106,7 +111,7 @@ class GroupNormKernel final : public Kernel {
         groups_(op.groups),
         activation_(op.activation),
         weight_(read_padded(op.weight, reader)),
-        bias_(read_padded(op.bias, reader)) {}
+        bias_(read_bias(op.bias, weight_, reader)) {}
 
   size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
     shape_ = inputs[0];
@@ -228,7 +233,7 @@ class LayerNormKernel final : public Kernel {
   LayerNormKernel(const LayerNorm& op, ParameterReader& reader)
       : eps_(static_cast<float>(op.eps)),
         weight_(read_padded(op.weight, reader)),
-        bias_(read_padded(op.bias, reader)) {}
+        bias_(read_bias(op.bias, weight_, reader)) {}
 
   size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
     channels_ = static_cast<int64_t>(weight_.size() - overread_floats);

@@ -31,7 +31,7 @@ constexpr Variant variants[] = {
 
 // The fully connected layers as convolutions, at every position that 7×7 features fit; smaller maps are stretched.
 NodeId pre_logits(const Scope& scope, NodeId x) {
-  x = scope["pool"].node(AdaptiveAvgPool{.at_least = {7, 7}}, {x}, scope.channels(x));
+  x = scope["pool"].node(AdaptiveAvgPool{.size = {7, 7}, .only_smaller = true}, {x}, scope.channels(x));
   x = scope.activate("act1", scope.conv2d("fc1", x, {.out_channels = 4096, .kernel = 7, .bias = true}),
                      Activation::relu);
   return scope.activate("act2", scope.conv2d("fc2", x, {.out_channels = 4096, .bias = true}), Activation::relu);

@@ -71,9 +71,11 @@ class Builder {
     };
     if (spec_.class_token) prefix_.push_back(declare("cls_token", 1));
     if (spec_.reg_tokens > 0) prefix_.push_back(declare("reg_token", spec_.reg_tokens));
-    positions_ = declare("pos_embed", prefix_positions() + grid_[0] * grid_[1]).tokens;
-    const int64_t native = spec_.img_size / spec_.patch_size;
-    network_.graph.parameters[positions_].positions = {grid_, prefix_positions(), {native, native}, spec_.resampling};
+    if (spec_.pos_embed) {
+      positions_ = declare("pos_embed", prefix_positions() + grid_[0] * grid_[1]).tokens;
+      const int64_t native = spec_.img_size / spec_.patch_size;
+      network_.graph.parameters[positions_].positions = {grid_, prefix_positions(), {native, native}, spec_.resampling};
+    }
     if (spec_.dist_token) prefix_.push_back(declare("dist_token", 1));
   }
 
@@ -91,6 +93,7 @@ class Builder {
   }
 
   NodeId add_positions(NodeId x) const {
+    if (!spec_.pos_embed) return x;
     std::vector<NodeId> inputs{x};
     if (spec_.dynamic_img_size) inputs.push_back(image_);
     return root_["pos_embed"].node(AddPositions{positions_, prefix_positions(), grid_}, std::move(inputs),

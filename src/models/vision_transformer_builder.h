@@ -22,7 +22,7 @@ struct VisionTransformer {
   bool qkv_bias = true, proj_bias = true, qk_norm = false;
   bool scale_norm = false;  // within attention and MLP, before their last layers (arXiv 2210.06423)
   bool layer_scale = false, diff_attention = false;
-  bool class_token = true, dist_token = false, no_embed_class = false;
+  bool class_token = true, dist_token = false, pos_embed = true, no_embed_class = false;
   int64_t reg_tokens = 0;
   bool embed_norm = false, pre_norm = false, final_norm = true;
   std::optional<bool> fc_norm{};  // the final norm follows the pool; else where that is a mean or maximum

@@ -25,6 +25,16 @@ void mark_classifier(Graph& graph, const Layer& layer) {
 
 }  // namespace
 
+std::string_view pool_of(const std::optional<std::string>& asked, std::initializer_list<std::string_view> known) {
+  if (!asked) return *known.begin();
+  std::string names;
+  for (const std::string_view name : known) {
+    if (name == *asked) return name;
+    names += (names.empty() ? "" : name == *(known.end() - 1) ? " or " : ", ") + quote(name);
+  }
+  throw Error(ErrorCode::invalid_argument, "global pool must be " + names + ", got " + quote(*asked));
+}
+
 NodeId select_pool(const Scope& scope, NodeId x, std::string_view pool, int64_t num_classes, bool keep_dims) {
   if (!pool.empty()) return scope.global_pool("global_pool", x, pool_kind(pool), keep_dims);
   if (num_classes == 0) return x;

@@ -2,11 +2,18 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "nn/scope.h"
 
 namespace wimm::nn {
+
+// The pool that a caller asks for, else the first of those that the model knows.
+// Errors: invalid_argument for one that it does not know.
+std::string_view pool_of(const std::optional<std::string>& asked, std::initializer_list<std::string_view> known);
 
 // timm's SelectAdaptivePool2d, "global_pool": `pool` is "avg", "max", "avgmax" or "catavgmax", or "" to keep the map.
 // `num_classes` are those of the classifier that follows.

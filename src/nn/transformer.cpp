@@ -47,6 +47,17 @@ NodeId attend(const Scope& scope, NodeId qkv, int64_t heads) {
   return scope.node(op, {qkv, qkv, qkv}, channels);
 }
 
+NodeId attend_to(const Scope& scope, NodeId q, NodeId kv, int64_t heads) {
+  const int64_t channels = scope.channels(q), depth = channels / heads;
+  const Attention op{.heads = heads,
+                     .kv_heads = heads,
+                     .scale = scale_of(depth),
+                     .q = {0, depth, depth},
+                     .k = {0, depth, depth},
+                     .v = {channels, depth, depth}};
+  return scope.node(op, {q, kv, kv}, channels);
+}
+
 NodeId self_attention(const Scope& scope, NodeId x, const SelfAttention& options) {
   const int64_t channels = scope.channels(x), depth = channels / options.heads;
   NodeId mixed = scope.linear("qkv", x, 3 * channels, options.qkv_bias);
@@ -100,7 +111,11 @@ NodeId differential_attention(const Scope& scope, NodeId x, const SelfAttention&
 
 NodeId mlp(const Scope& scope, NodeId x, const Mlp& options) {
   const int64_t channels = scope.channels(x), half = options.hidden / 2;
-  const auto fc1 = [&](std::string_view name) { return scope.linear(name, x, options.hidden, options.bias); };
+  const auto layer = [&](std::string_view name, NodeId value, int64_t out) {
+    return options.conv ? scope.conv2d(name, value, {.out_channels = out, .bias = options.bias})
+                        : scope.linear(name, value, out, options.bias);
+  };
+  const auto fc1 = [&](std::string_view name) { return layer(name, x, options.hidden); };
   const auto activate = [&](NodeId value) { return scope.activate("act", value, options.activation); };
   NodeId hidden = no_id;
   switch (options.kind) {
@@ -112,14 +127,53 @@ NodeId mlp(const Scope& scope, NodeId x, const Mlp& options) {
       hidden = scope.mul(activate(scope.slice(both, 0, half)), scope.slice(both, half, half));
       break;
     }
+    case Mlp::Kind::glu_gate_last: {
+      const NodeId both = fc1("fc1");
+      hidden = scope.mul(scope.slice(both, 0, half), activate(scope.slice(both, half, half)));
+      break;
+    }
     case Mlp::Kind::swiglu: {
       const NodeId gate = fc1("fc1_g");
       hidden = scope.mul(activate(gate), fc1("fc1_x"));
       break;
     }
+    case Mlp::Kind::normed_geglu: {
+      x = scope.layer_norm("norm", x);
+      const NodeId gate = fc1("w0");
+      return layer("w2", scope.mul(activate(gate), fc1("w1")), channels);
+    }
   }
   if (options.norm) hidden = token_norm(scope, "norm", hidden, *options.norm);
-  return scope.linear("fc2", hidden, channels, options.bias);
+  return layer("fc2", hidden, channels);
+}
+
+NodeId mix_tokens(const Scope& scope, std::string_view name, NodeId x, int64_t tokens, int64_t out_tokens) {
+  const Linear linear = scope.declare_linear(name, tokens, out_tokens);
+  const MixTokens mix{.tokens = tokens, .out_tokens = out_tokens, .weight = linear.weight, .bias = linear.bias};
+  return scope[name].node(mix, {x}, scope.channels(x));
+}
+
+NodeId transformer_block(const Scope& scope, NodeId x, const SelfAttention& attention, const Mlp& options,
+                         const TokenNorm& norm) {
+  x = scope.add(x, self_attention(scope["attn"], token_norm(scope, "norm1", x, norm), attention));
+  return scope.add(x, mlp(scope["mlp"], token_norm(scope, "norm2", x, norm), options));
+}
+
+NodeId to_tokens(const Scope& scope, NodeId x) { return scope.node(ToTokens{}, {x}, scope.channels(x)); }
+
+NodeId to_image(const Scope& scope, NodeId x, NodeId like) {
+  return scope.node(ToImage{}, {x, like}, scope.channels(x));
+}
+
+NodeId unbiased_norm(const Scope& scope, std::string_view name, NodeId x, double eps) {
+  const ParameterId weight = scope[name].parameter("weight", {scope.channels(x)}, Init::ones);
+  return scope[name].node(LayerNorm{eps, weight, no_id}, {x}, scope.channels(x));
+}
+
+NodeId star_relu(const Scope& scope, NodeId x) {
+  const StarRelu op{.scale = scope.parameter("scale", {1}, Init::ones),
+                    .bias = scope.parameter("bias", {1}, Init::zeros)};
+  return scope.node(op, {x}, scope.channels(x));
 }
 
 NodeId layer_scale(const Scope& scope, std::string_view name, NodeId x) {
@@ -128,17 +182,11 @@ NodeId layer_scale(const Scope& scope, std::string_view name, NodeId x) {
 }
 
 NodeId attention_pool(const Scope& scope, NodeId x, int64_t heads, const Mlp& options, const TokenNorm& norm) {
-  const int64_t channels = scope.channels(x), depth = channels / heads;
+  const int64_t channels = scope.channels(x);
   const ParameterId latent = scope.parameter("latent", {1, 1, channels}, Init::token);
   const NodeId query = scope["latent"].node(LearnedTokens{latent, 1}, {x}, channels);
   const NodeId q = scope.linear("q", query, channels), kv = scope.linear("kv", x, 2 * channels);
-  const Attention op{.heads = heads,
-                     .kv_heads = heads,
-                     .scale = scale_of(depth),
-                     .q = {0, depth, depth},
-                     .k = {0, depth, depth},
-                     .v = {channels, depth, depth}};
-  const NodeId pooled = scope.linear("proj", scope.node(op, {q, kv, kv}, channels), channels);
+  const NodeId pooled = scope.linear("proj", attend_to(scope, q, kv, heads), channels);
   const NodeId refined = scope.add(pooled, mlp(scope["mlp"], token_norm(scope, "norm", pooled, norm), options));
   return scope.node(SelectToken{0}, {refined}, channels);
 }

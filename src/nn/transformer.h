@@ -24,6 +24,9 @@ NodeId attend(const Scope& scope, NodeId q, NodeId k, NodeId v, int64_t heads, i
 // The same where one value holds q, k and v, one behind the other.
 NodeId attend(const Scope& scope, NodeId qkv, int64_t heads);
 
+// And where one holds k and v.
+NodeId attend_to(const Scope& scope, NodeId q, NodeId kv, int64_t heads);
+
 struct SelfAttention {
   int64_t heads;
   bool qkv_bias = false;
@@ -46,15 +49,34 @@ NodeId differential_norm(const Scope& scope, NodeId x, int64_t heads, const Diff
 NodeId differential_attention(const Scope& scope, NodeId x, const SelfAttention& options, int64_t depth);
 
 struct Mlp {
-  // plain: fc2(act(fc1(x))); glu: fc1 gives gate and value; swiglu: "fc1_g" gives the gate, "fc1_x" the value.
-  enum class Kind : uint8_t { plain, glu, swiglu } kind = Kind::plain;
+  // plain: fc2(act(fc1(x))); glu: fc1 gives gate and value; glu_gate_last: value and gate; swiglu: "fc1_g" gives the
+  // gate, "fc1_x" the value; normed_geglu: of the normalised x, "w0" gives the gate, "w1" the value, and "w2" ends it.
+  enum class Kind : uint8_t { plain, glu, glu_gate_last, swiglu, normed_geglu } kind = Kind::plain;
   int64_t hidden;  // channels that fc1 gives
   Activation activation = Activation::gelu;
   bool bias = true;
   std::optional<TokenNorm> norm{};  // before fc2
+  bool conv = false;                // 1×1 convolutions, which compute the same
 };
 
 NodeId mlp(const Scope& scope, NodeId x, const Mlp& options);
+
+// A linear layer along `tokens` tokens, each channel by itself.
+NodeId mix_tokens(const Scope& scope, std::string_view name, NodeId x, int64_t tokens, int64_t out_tokens);
+
+// timm's Block: attention and MLP of normalised tokens, added to them.
+NodeId transformer_block(const Scope& scope, NodeId x, const SelfAttention& attention, const Mlp& mlp,
+                         const TokenNorm& norm = {});
+
+// Images [N, H, W, C] as tokens [N, H·W, C], and tokens as an image of the height and width of another.
+NodeId to_tokens(const Scope& scope, NodeId x);
+NodeId to_image(const Scope& scope, NodeId x, NodeId like);
+
+// A layer norm of each pixel's or token's channels, without bias.
+NodeId unbiased_norm(const Scope& scope, std::string_view name, NodeId x, double eps = 1e-6);
+
+// StarReLU (arXiv 2210.13452): scale · relu(x)² + bias.
+NodeId star_relu(const Scope& scope, NodeId x);
 
 // x · gamma.
 NodeId layer_scale(const Scope& scope, std::string_view name, NodeId x);

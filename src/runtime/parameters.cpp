@@ -176,7 +176,9 @@ Tensor Parameters::resample(const Tensor& tensor, const Parameter& parameter) co
 Parameters::Fit Parameters::fit(const Parameter& parameter, Shape shape) const {
   shape = patch_shape(parameter, shape);
   if (is_of_other_patches(parameter, shape)) std::copy_n(parameter.shape.begin() + 2, 2, shape.begin() + 2);
-  if (parameter.init == Init::token)  // tokens and positions of one batch, which some checkpoints leave out
+  const bool of_one_batch =
+      parameter.init == Init::token || (parameter.shape.size() == 3 && element_count(shape) == parameter.shape[2]);
+  if (of_one_batch)  // tokens, positions and scales [1, …], a dimension that some checkpoints leave out
     shape.insert(shape.begin(), parameter.shape.size() - std::min(parameter.shape.size(), shape.size()), 1);
   if (parameter.positions && shape.size() == 3 && shape[2] == parameter.shape[2]) {
     const std::optional<Size2d> grid = checkpoint_grid(*parameter.positions, shape[1]);
@@ -312,6 +314,10 @@ std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>&
                      use(op.weight, op.bias);
                      use_all(op.folded);
                    },
+                   [&](const AddFourierPositions& op) { use(op.weight, op.bias); },
+                   [&](const CrossCovariance& op) { use(op.temperature); },
+                   [&](const StarRelu& op) { use(op.scale, op.bias); },
+                   [&](const MixTokens& op) { use(op.weight, op.bias); },
                    [&](const GroupNorm& op) { use(op.weight, op.bias); },
                    [&](const LayerNorm& op) { use(op.weight, op.bias); },
                    [&](const RmsNorm& op) { use(op.weight); },

@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "weights/layouts.h"
 #include "wimm/error.h"
 #include "wimm/weights.h"
 
@@ -507,6 +508,29 @@ void convert(Entries& entries, Origin origin, bool has_head) {
   }
 }
 
+// XCiT's authors have one layer for the queries, keys and values of class attention.
+void split_class_attention(Entries& entries) {
+  constexpr std::string_view module = ".attn.qkv.";
+  Entries split;
+  for (Entry& entry : entries) {
+    const size_t at = entry.info.name.find(module);
+    const bool fused = entry.info.name.starts_with("cls_attn_blocks.") && at != std::string::npos;
+    Shape shape = entry.info.shape;
+    if (!fused || shape.empty() || shape[0] % 3 != 0) {
+      split.push_back(std::move(entry));
+      continue;
+    }
+    shape[0] /= 3;
+    const int64_t part = element_count(shape);
+    for (int64_t i = 0; i < 3; ++i) {
+      std::string name = entry.info.name;
+      name.replace(at, module.size(), std::string(".attn.") + "qkv"[i] + '.');
+      split.push_back(part_of(entry, std::move(name), i * part, shape));
+    }
+  }
+  entries = std::move(split);
+}
+
 // TResNet's authors have in-place activated norms, whose scale is |weight| + 1e-5.
 Entry inplace_scale(const Entry& entry) {
   return {entry.info, [read = entry.read] {
@@ -547,6 +571,7 @@ FilteredCheckpoint filter_checkpoint(const StateDict& state_dict, std::span<cons
   rename_densenet(names);
   rename_regnet(names);
   rename_seer(names);
+  rename_layout(parameters, names);
   const bool inplace_norms = rename_tresnet(parameters, names);
   const Origin origin = rename_vision_transformer(parameters, names);
 
@@ -558,6 +583,7 @@ FilteredCheckpoint filter_checkpoint(const StateDict& state_dict, std::span<cons
     entries.push_back(is_scale ? inplace_scale(entry) : std::move(entry));
   }
   convert(entries, origin, contains(parameters, "head.weight"));
+  if (contains(parameters, "cls_attn_blocks.0.attn.q.weight")) split_class_attention(entries);
   return {std::make_unique<FilteredStateDict>(state_dict.format(), std::move(entries)), origin == Origin::radio};
 }
 

@@ -26,7 +26,7 @@ std::vector<std::string> names_of(const std::vector<std::string>& names, const s
 using Names = std::vector<std::string>;
 const Names vision_transformer = {"patch_embed.proj.weight", "blocks.0.norm1.weight"};
 
-TEST_CASE("vision transformers load the checkpoints of other projects") {
+TEST_CASE("models load the checkpoints of other projects") {
   std::ifstream file(WIMM_SOURCE_DIR "/tests/parity/filter_goldens.json");
   rapidjson::IStreamWrapper stream(file);
   rapidjson::Document cases;

@@ -46,6 +46,7 @@ TEST_CASE("what create_model loads, check_model accepts without reading it") {
     options.in_chans = golden.in_chans;
     options.num_classes = golden.num_classes;
     options.global_pool = golden.global_pool;
+    options.img_size = golden.img_size;
     options.weights = &weights;
     CHECK(check_model(golden.model, options) > 0);
     weights.infos.pop_back();

@@ -116,6 +116,39 @@ TEST_CASE("attention takes the heads that it is told, values of another depth th
   CHECK(difference(run_kernel(*kernel, inputs, {1, tokens, 4 * depth}), expected) < tolerance);
 }
 
+TEST_CASE("channels attend to channels by their cross-covariance over the tokens") {
+  for (const auto& [images, tokens, heads, depth] :
+       {std::array<int64_t, 4>{1, 1, 1, 4}, {2, 7, 3, 12}, {1, 50, 2, 32}, {1, 9, 4, 48}}) {
+    CAPTURE(depth);
+    const int64_t channels = heads * depth, row = 3 * channels;
+    const FloatTensor x = random_tensor({images, tokens, row}, 1), temperature = random_tensor({heads, 1, 1}, 2, 3);
+    const auto at = [&](int64_t n, int64_t token, int64_t part, int64_t c) {
+      return double{x.data[(n * tokens + token) * row + part * channels + c]};
+    };
+    std::vector<double> expected(static_cast<size_t>(images * tokens * channels));
+    for (int64_t n = 0; n < images; ++n)
+      for (int64_t c = 0; c < channels; ++c) {
+        const int64_t first = c / depth * depth;
+        const auto product = [&](int64_t p, int64_t a, int64_t q, int64_t b) {
+          double sum = 0;
+          for (int64_t t = 0; t < tokens; ++t) sum += at(n, t, p, a) * at(n, t, q, b);
+          return sum;
+        };
+        std::vector<double> logits;
+        for (int64_t k = first; k < first + depth; ++k)
+          logits.push_back(product(0, c, 1, k) / std::sqrt(product(0, c, 0, c) * product(1, k, 1, k)) *
+                           temperature.data[c / depth]);
+        const std::vector<double> weights = softmax(logits);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t k = 0; k < depth; ++k)
+            expected[(n * tokens + t) * channels + c] += weights[k] * at(n, t, 2, first + k);
+      }
+    FixedParameters parameters{temperature};
+    const auto kernel = make_kernel(CrossCovariance{heads, 0}, parameters);
+    CHECK(difference(run_kernel(*kernel, {&x, 1}, {images, tokens, channels}), expected) < tolerance);
+  }
+}
+
 TEST_CASE("a differential mix subtracts the second attention, scaled by its lambda") {
   const FloatTensor inputs[] = {random_tensor({2, 3, 7}, 1), random_tensor({2, 3, 7}, 2)};
   const FloatTensor lambdas[] = {random_tensor({4}, 3), random_tensor({4}, 4), random_tensor({4}, 5),

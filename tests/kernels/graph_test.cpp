@@ -184,9 +184,9 @@ TEST_CASE("any number of input channels is convolved") {
 
 TEST_CASE("normalisation, activation and residual sum give the same fused and unfused") {
   for (auto activation :
-       {Activation::relu, Activation::relu6, Activation::sigmoid, Activation::hard_sigmoid, Activation::silu,
-        Activation::hard_swish, Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu, Activation::tanh,
-        Activation::mish, Activation::leaky_relu, Activation::leaky_relu_1e_3, Activation::identity})
+       {Activation::relu, Activation::relu6, Activation::squared_relu, Activation::sigmoid, Activation::hard_sigmoid,
+        Activation::silu, Activation::hard_swish, Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu,
+        Activation::tanh, Activation::mish, Activation::leaky_relu, Activation::leaky_relu_1e_3, Activation::identity})
     for (bool fused : {true, false}) {
       INFO("activation ", static_cast<int>(activation), ", fused ", fused);
       CHECK(error_of(
@@ -213,6 +213,15 @@ TEST_CASE("a normalisation without a convolution takes the activation that follo
                 return s.concat({s.activate("act2", s.batch_norm("bn2", a), Activation::leaky_relu), a});
               },
               1, fused) < tolerance);
+}
+
+TEST_CASE("StarReLU squares, scales and shifts; a difference subtracts") {
+  CHECK(error_of({2, 5, 9, 7}, [](Scope s, NodeId x) {
+          const StarRelu op{.scale = s.parameter("scale", {1}, Init::ones),
+                            .bias = s.parameter("bias", {1}, Init::zeros)};
+          const NodeId y = s["star"].node(op, {s.batch_norm("bn", x)}, 5);
+          return s.node(Binary{Binary::Kind::sub}, {y, x}, 5);
+        }) < tolerance);
 }
 
 TEST_CASE("a value that is read again keeps its memory") {
@@ -332,12 +341,14 @@ TEST_CASE("space becomes depth, in multiples of the factor alone") {
   }
 }
 
-TEST_CASE("images that are too small are stretched by adaptive pooling") {
+TEST_CASE("images are stretched by adaptive pooling, all or those that are too small") {
   for (const Size2d size : {Size2d{1, 1}, Size2d{3, 5}, Size2d{4, 9}, Size2d{7, 7}, Size2d{8, 10}}) {
     INFO(size[0], " × ", size[1]);
-    CHECK(error_of({2, 5, size[0], size[1]}, [&](Scope s, NodeId x) {
-            return s["pool"].node(AdaptiveAvgPool{.at_least = {7, 7}}, {s.activate("act", x, Activation::relu)}, 5);
-          }) < tolerance);
+    for (const bool only_smaller : {true, false})
+      CHECK(error_of({2, 5, size[0], size[1]}, [&](Scope s, NodeId x) {
+              const AdaptiveAvgPool pool{.size = {7, 7}, .only_smaller = only_smaller};
+              return s["pool"].node(pool, {s.activate("act", x, Activation::relu)}, 5);
+            }) < tolerance);
   }
 }
 

@@ -70,6 +70,14 @@ TEST_CASE("group norm normalises each group of an image, then scales and shifts 
                     shape[3], parameters);
     for (double& value : expected) value = std::max(value, 0.0);
     CHECK(difference(run_kernel(*with_relu, {&x, 1}, shape), expected) < tolerance * (1 + mean));
+
+    const auto unbiased =
+        make_kernel(GroupNorm{.groups = groups, .eps = 1e-5, .weight = 0, .bias = no_id}, shape[3], parameters);
+    for_each_value(x, [&](int64_t i, int64_t n, int64_t c) {
+      const Moments m = moments(x, n, c / size * size, c / size * size + size);
+      expected[i] = (x.data[i] - m.mean) / std::sqrt(m.variance + 1e-5) * weight.data[c];
+    });
+    CHECK(difference(run_kernel(*unbiased, {&x, 1}, shape), expected) < tolerance * (1 + mean));
   }
 }
 
@@ -98,15 +106,18 @@ TEST_CASE("layer norm and RMS norm normalise each head by the same weights") {
                     bias = random_tensor({channels}, 3);
   FixedParameters parameters{weight, bias};
   const FloatTensor rows{{10 * heads, channels}, x.data};
-  std::vector<double> layer(x.data.size()), rms(x.data.size());
+  std::vector<double> layer(x.data.size()), unbiased(x.data.size()), rms(x.data.size());
   for_each_value(rows, [&](int64_t i, int64_t row, int64_t c) {
     const Moments m = moments(rows, row, 0, channels);
     layer[i] = (x.data[i] - m.mean) / std::sqrt(m.variance + 1e-5) * weight.data[c] + bias.data[c];
+    unbiased[i] = layer[i] - bias.data[c];
     rms[i] = x.data[i] / std::sqrt(m.variance + m.mean * m.mean + 1e-5) * weight.data[c];
   });
   const auto layer_norm = make_kernel(LayerNorm{.eps = 1e-5, .weight = 0, .bias = 1}, x.shape[2], parameters);
   const auto rms_norm = make_kernel(RmsNorm{.eps = 1e-5, .weight = 0}, x.shape[2], parameters);
   CHECK(difference(run_kernel(*layer_norm, {&x, 1}, x.shape), layer) < tolerance);
+  const auto unbiased_norm = make_kernel(LayerNorm{.eps = 1e-5, .weight = 0, .bias = no_id}, x.shape[2], parameters);
+  CHECK(difference(run_kernel(*unbiased_norm, {&x, 1}, x.shape), unbiased) < tolerance);
   CHECK(difference(run_kernel(*rms_norm, {&x, 1}, x.shape), rms) < tolerance);
 }
 

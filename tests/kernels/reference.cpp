@@ -21,6 +21,8 @@ double activate(Activation activation, double x) {
       return std::max(x, 0.0);
     case Activation::relu6:
       return relu6(x);
+    case Activation::squared_relu:
+      return std::max(x, 0.0) * std::max(x, 0.0);
     case Activation::sigmoid:
       return sigmoid(x);
     case Activation::hard_sigmoid:
@@ -88,11 +90,18 @@ class Interpreter {
     return map(in(node), [&](double x, int64_t, size_t) { return activate(op.activation, x); });
   }
 
+  Value compute(const StarRelu& op, const Node& node) {
+    const double scale = parameter(op.scale, 1, 0)[0], bias = parameter(op.bias, 1, 0)[0];
+    return map(in(node), [&](double x, int64_t, size_t) { return x > 0 ? scale * x * x + bias : bias; });
+  }
+
   Value compute(const Binary& op, const Node& node) {
     const Value &a = in(node, 0), &b = in(node, 1);
     const size_t plane = a.data.size() / b.data.size();
     return map(a, [&](double x, int64_t, size_t i) {
-      return op.kind == Binary::Kind::add ? x + b.data[i / plane] : x * b.data[i / plane];
+      const double y = b.data[i / plane];
+      if (op.kind == Binary::Kind::mul) return x * y;
+      return op.kind == Binary::Kind::add ? x + y : x - y;
     });
   }
 
@@ -228,7 +237,8 @@ class Interpreter {
   // PyTorch's rule: position i of n covers floor(i · size / n) to ceil((i + 1) · size / n).
   Value compute(const AdaptiveAvgPool& op, const Node& node) {
     const Value& x = in(node);
-    const int64_t height = std::max(x.shape[2], op.at_least[0]), width = std::max(x.shape[3], op.at_least[1]);
+    const int64_t height = op.only_smaller ? std::max(x.shape[2], op.size[0]) : op.size[0];
+    const int64_t width = op.only_smaller ? std::max(x.shape[3], op.size[1]) : op.size[1];
     const double row = static_cast<double>(x.shape[2]) / height, column = static_cast<double>(x.shape[3]) / width;
     Value y{{x.shape[0], x.shape[1], height, width}, {}};
     for (int64_t n = 0; n < x.shape[0]; ++n)

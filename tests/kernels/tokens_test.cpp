@@ -1,6 +1,8 @@
 // Learned tokens and positions against loops, and resampling against torch.nn.functional.interpolate.
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "graph/shapes.h"
 #include "kernels/kernel_tester.h"
 #include "kernels/resample.h"
@@ -87,9 +89,41 @@ TEST_CASE("positions are added to each image's tokens, resampled where an image 
   const FloatTensor x = random_tensor({2, 13, 6}, 2);
   CHECK(difference(run_kernel(*make_kernel(op, parameters), {&x, 1}, x.shape), sum(x, positions.data)) < tolerance);
 
+  FloatTensor planes = positions;  // without the prefix's
+  planes.data.erase(planes.data.begin(), planes.data.begin() + 6);
+  const std::vector<float> grid = planes.data;
+  for (size_t i = 0; i < grid.size(); ++i) planes.data[i % 6 * 12 + i / 6] = grid[i];
+  FixedParameters plane_parameters{planes};
+  const FloatTensor pixels = random_tensor({2, 12, 6}, 5);
+  const AddPositions of_planes{.positions = 0, .prefix = 0, .grid = {3, 4}, .planes = true};
+  CHECK(difference(run_kernel(*make_kernel(of_planes, plane_parameters), {&pixels, 1}, pixels.shape),
+                   sum(pixels, grid)) < tolerance);
+
   const FloatTensor larger[] = {random_tensor({2, 1 + 5 * 2, 6}, 3), random_tensor({2, 5, 2, 6}, 4)};
   const auto resampled = resample_positions(positions.data, 1, {3, 4}, {5, 2}, 6, Resampling::bicubic);
   CHECK(difference(run_kernel(*make_kernel(op, parameters), larger, larger[0].shape), sum(larger[0], resampled)) <
+        tolerance);
+}
+
+TEST_CASE("positions as projected waves are added to pixels") {
+  const int64_t height = 3, width = 5, channels = 6;
+  const FloatTensor weight = random_tensor({channels, 64, 1, 1}, 1), bias = random_tensor({channels}, 2),
+                    x = random_tensor({2, height, width, channels}, 3);
+  const auto wave = [](int64_t place, int64_t size, int64_t f) {
+    const double angle = static_cast<double>(place + 1) / (static_cast<double>(size) + 1e-6) * 2 * M_PI /
+                         std::pow(10000.0, 2 * static_cast<double>(f / 2) / 32);
+    return f % 2 == 0 ? std::sin(angle) : std::cos(angle);
+  };
+  std::vector<double> expected;
+  for (int64_t i = 0; i < 2 * height * width * channels; ++i) {
+    const int64_t c = i % channels, column = i / channels % width, row = i / channels / width % height;
+    double sum = double{x.data[i]} + bias.data[c];
+    for (int64_t f = 0; f < 32; ++f)
+      sum += weight.data[c * 64 + f] * wave(row, height, f) + weight.data[c * 64 + 32 + f] * wave(column, width, f);
+    expected.push_back(sum);
+  }
+  FixedParameters parameters{weight, bias};
+  CHECK(difference(run_kernel(*make_kernel(AddFourierPositions{0, 1}, parameters), {&x, 1}, x.shape), expected) <
         tolerance);
 }
 

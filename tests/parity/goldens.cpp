@@ -44,6 +44,7 @@ Golden read_golden(const rapidjson::Value& json) {
                 .num_classes = json["num_classes"].GetInt64(),
                 .global_pool = std::nullopt,
                 .img_size = std::nullopt,
+                .checkpoint_img_size = std::nullopt,
                 .dtype = dtype_of(json["dtype"].GetString()),
                 .gain = json["gain"].GetDouble(),
                 .input = read_shape(json["input"]),
@@ -54,6 +55,7 @@ Golden read_golden(const rapidjson::Value& json) {
                 .levels = {}};
   if (json.HasMember("global_pool")) golden.global_pool = json["global_pool"].GetString();
   if (json.HasMember("img_size")) golden.img_size = {golden.input[2], golden.input[3]};
+  if (json.HasMember("sized_checkpoint")) golden.checkpoint_img_size = golden.img_size;
   for (const auto& level : json["levels"].GetArray()) {
     golden.levels.push_back(
         {level["module"].GetString(), level["channels"].GetInt64(), level["reduction"].GetInt64(), read_tensor(level)});
@@ -92,7 +94,8 @@ std::string title(const Golden& golden) {
 }
 
 std::vector<TensorInfo> checkpoint_tensors(const Golden& golden) {
-  const BuildOptions options{.num_classes = golden.num_classes, .global_pool = golden.global_pool, .img_size = {}};
+  const BuildOptions options{
+      .num_classes = golden.num_classes, .global_pool = golden.global_pool, .img_size = golden.checkpoint_img_size};
   std::vector<TensorInfo> tensors;
   for (const Parameter& parameter : build_network(golden.model, options).graph.parameters) {
     if (parameter.init != Init::constant) tensors.push_back({parameter.name, parameter.dtype, parameter.shape});

@@ -33,8 +33,9 @@ struct Golden {
   std::string model;
   int64_t in_chans, num_classes;
   std::optional<std::string> global_pool;
-  std::optional<std::array<int64_t, 2>> img_size;  // of the model; the checkpoint has the variant's own
-  DType dtype;                                     // of the checkpoint
+  std::optional<std::array<int64_t, 2>> img_size;             // of the model
+  std::optional<std::array<int64_t, 2>> checkpoint_img_size;  // of the checkpoint, unless the variant's own
+  DType dtype;                                                // of the checkpoint
   double gain;
   Shape input;
   std::string digest;      // of the checkpoint's names and shapes

@@ -97,11 +97,35 @@ for name in ("dpn68b", "hrnet_w18_small", "inception_resnet_v2", "inception_v4",
 for name in ("ese_vovnet19b_dw", "legacy_xception", "xception41", "gluon_xception65", "nasnetalarge", "pnasnet5large"):
     MORE_CASES[name] = CHANNELS + ENDS
 MORE_CASES["hardcorenas_a"] += CHANNELS
+for name in ("poolformer_s12", "poolformerv2_s12", "caformer_s18"):  # whose pools keep the number of channels
+    MORE_CASES[name] = CHANNELS + ENDS[:-1] + [dict(batch=2), dict(size=(64, 160))]
 for name in ("inception_v3", "densenet121", "cspresnet50"):
     MORE_CASES[name] += ENDS
 
+for name in ("mixer_s32_224", "resmlp_12_224"):
+    MORE_CASES[name] = CHANNELS + [dict(num_classes=n) for n in (0, 10)] + [dict(num_classes=0, global_pool=""), dict(batch=2)]
+    MORE_CASES[name] += [dict(img_size=True, size=(64, 96))]
+MORE_CASES["xcit_nano_12_p16_224"] = CHANNELS + [dict(num_classes=n) for n in (0, 10)] + [dict(batch=2), dict(size=(96, 160))]
+MORE_CASES["xcit_nano_12_p16_224"] += [dict(num_classes=0, global_pool=""), dict(global_pool="avg")]
+for name in ("pvt_v2_b0", "visformer_tiny"):
+    MORE_CASES[name] = CHANNELS + [dict(num_classes=n) for n in (0, 10)] + [dict(num_classes=0, global_pool=""), dict(batch=2)]
+MORE_CASES["pvt_v2_b0"] += [dict(size=(64, 160))]
+MORE_CASES["pvt_v2_b2_li"] = [dict(size=(320, 224))]  # of 10 × 7 pixels in the last stage
+MORE_CASES["visformer_tiny"] += [dict(img_size=True, size=(96, 160)), dict(global_pool="max")]
+MORE_CASES["focalnet_tiny_srf"] = CHANNELS + ENDS + [dict(batch=2), dict(size=(64, 160))]
+for name in ("pit_ti_224", "pit_ti_distilled_224"):
+    MORE_CASES[name] = CHANNELS + [dict(num_classes=n) for n in (0, 10)] + [dict(batch=2), dict(img_size=True, size=(96, 160))]
+MORE_CASES["pit_ti_224"] += [dict(num_classes=0, global_pool="")]
+MORE_CASES["vitamin_small_224"] = CHANNELS + [dict(num_classes=0), dict(img_size=True, size=(96, 160))]
+
 # A vision transformer whose gain suits larger ones.
 SMALL = "vit_small_patch16_224"
+
+
+# Families whose architectures differ in size alone: all but the smallest take the gain that suits a small one.
+ONE_GAIN = {"mlp_mixer", "metaformer", "xcit", "pvt_v2", "focalnet", "pit", "visformer", "vitamin"}
+# Architectures that take images of other sizes than the one that timm calls fixed.
+ANY_SIZE = ("xcit",)
 
 
 def skip_initialisation():
@@ -196,6 +220,11 @@ def filter_positions(model, positions):
     return timm.models.vision_transformer.checkpoint_filter_fn(weights, model, **options)["pos_embed"]
 
 
+def takes_other_sizes(model):
+    """Whether a checkpoint of another image size is fitted to the model."""
+    return isinstance(model, timm.models.vision_transformer.VisionTransformer)
+
+
 def feature_levels(arch, indices, **kwargs):
     """timm's feature_info, as (module, channels, reduction) of each level."""
     with torch.device("meta"):
@@ -214,9 +243,10 @@ def run_case(
         changes["img_size"] = size
     model = timm.create_model(arch, **kwargs, **changes).eval()
     shapes = shapes_of(model)
+    sized = img_size and not takes_other_sizes(model)
     if changes:
         with torch.device("meta" if img_size else "cpu"):
-            shapes = shapes_of(timm.create_model(arch, **kwargs))
+            shapes = shapes_of(timm.create_model(arch, **kwargs, **({"img_size": size} if sized else {})))
     gain = gain or choose_gain(model, shapes, size)
     fill(model, shapes, gain, dtype)
 
@@ -227,6 +257,7 @@ def run_case(
         "num_classes": model.num_classes,
         **({} if global_pool is None else {"global_pool": global_pool}),
         **({"img_size": list(size)} if img_size else {}),
+        **({"sized_checkpoint": True} if sized else {}),
         "dtype": dtype,
         "gain": gain,
         "input": list(images.shape),
@@ -256,11 +287,15 @@ def fixed_size_case(index, arch):
     with torch.device("meta"):
         model = timm.create_model(arch)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    size, patch = model.pretrained_cfg["input_size"][1:], model.patch_embed.patch_size[0]
+    size = model.pretrained_cfg["input_size"][1:]
+    if not takes_other_sizes(model):
+        return run_case(arch, known_gain(arch), (96, 128) if arch.startswith(ANY_SIZE) else size)
+    patch = model.patch_embed.feat_ratio()
     resized = parameters > 4e8 or math.prod(model.patch_embed.grid_size) > 600
     if resized:
         size = (6 * patch, 5 * patch if index % 4 == 3 else 6 * patch)
-    return run_case(arch, small_gain() if parameters > 2e8 else None, size, img_size=resized)
+    gain = known_gain(arch) or (small_gain() if parameters > 2e8 else None)
+    return run_case(arch, gain, size, img_size=resized)
 
 
 @functools.cache
@@ -268,15 +303,37 @@ def small_gain():
     return run_case(SMALL, None, (224, 224))["gain"]
 
 
+@functools.cache
+def parameters_of(arch):
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in timm.create_model(arch).parameters())
+
+
+@functools.cache
+def smallest_gain(module):
+    """That of the module's smallest architecture."""
+    arch = min(timm.list_models(module=module), key=parameters_of)
+    cfg = timm.models.get_pretrained_cfg(arch)
+    return run_case(arch, None, cfg.input_size[1:] if cfg.fixed_input_size else (96, 96))["gain"]
+
+
+def known_gain(arch):
+    """A gain that need not be searched for, or None."""
+    if not hasattr(timm.models, "model_entrypoint"):
+        return None
+    module = timm.models.model_entrypoint(arch).__module__.rpartition(".")[2]
+    return smallest_gain(module) if module in ONE_GAIN and parameters_of(arch) > 1e7 else None
+
+
 def first_case(arch, sizes):
     """At the first of these sizes that the model takes: some take only multiples of 32, the vision transformers of old
     releases only their own."""
     for size in sizes:
         try:
-            return run_case(arch, None, size)
+            return run_case(arch, known_gain(arch), size)
         except (RuntimeError, AssertionError):
             pass
-    return run_case(arch, None, timm.create_model(arch).default_cfg["input_size"][1:])
+    return run_case(arch, known_gain(arch), timm.create_model(arch).default_cfg["input_size"][1:])
 
 
 def cases_of(index, arch):
