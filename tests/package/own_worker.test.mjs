@@ -48,14 +48,15 @@ async function assertRuns(files) {
 }
 
 test('bundled by Vite', { skip }, async () => {
-  await build({ root: folder, logLevel: 'error' });
+  await build({ root: folder, build: { minify: false }, logLevel: 'error' });
   await assertRuns((path) => readFile(join(folder, 'dist', path)));
 });
 
 test('bundled by webpack', { skip }, async () => {
   const webpack = promisify(createRequire(import.meta.url)('webpack'));
   const output = { path: join(folder, 'packed'), filename: 'main.js' };
-  const stats = await webpack({ mode: 'production', context: folder, entry: './main.js', output });
+  const optimization = { minimize: false }; // which the example shows
+  const stats = await webpack({ mode: 'production', optimization, context: folder, entry: './main.js', output });
   assert.equal(stats.hasErrors(), false, stats.toString('errors-only'));
   await assertRuns((path) => readFile(join(folder, path === '/index.html' ? '' : 'packed', path)));
 });
