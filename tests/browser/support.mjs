@@ -33,7 +33,7 @@ export async function launch(...more) {
 /** Firefox, by WebDriver BiDi; its tabs have of Playwright's interface what `open` and simple tests use. */
 async function launchFirefox() {
   if (absent(firefoxPath)) return undefined;
-  const options = { executablePath: firefoxPath, browser: 'firefox', headless: true, protocolTimeout: 0 };
+  const options = { executablePath: firefoxPath, browser: 'firefox', headless: true, timeout: 0, protocolTimeout: 0 };
   const browser = await puppeteer.launch(options);
   after(() => browser.close());
   return browser;

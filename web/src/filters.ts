@@ -73,7 +73,7 @@ function draw(id: 'before' | 'after', title: string, weight: StateTensor): void 
   const scale = Math.max(1, Math.ceil(24 / width));
   const gap = 2;
   const [across, down] = [width * scale + gap, height * scale + gap];
-  canvas.width = shown.columns * across - gap;
+  canvas.width = shown.columns * across; // a gap behind the last one too: filters of both canvases are of one size
   canvas.height = shown.rows * down - gap;
   canvas.closest('figure')!.style.setProperty('--columns', String(shown.columns));
   const context = canvas.getContext('2d')!;
