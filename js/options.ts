@@ -167,9 +167,9 @@ const any: Check<NonNullable<CreateModelOptions['weights']>> = {
   read: (value) => (value === null ? undefined : (value as NonNullable<CreateModelOptions['weights']>)),
 };
 
-const dtype: Check<'float32' | 'float16'> = {
-  wanted: "'float32' or 'float16' ('int8' is not supported by this version)",
-  read: (value) => (value === 'float32' || value === 'float16' ? value : undefined),
+const dtype: Check<'float32' | 'float16' | 'int8'> = {
+  wanted: "'float32', 'float16' or 'int8'",
+  read: (value) => (value === 'float32' || value === 'float16' || value === 'int8' ? value : undefined),
 };
 
 export const createModelChecks = {

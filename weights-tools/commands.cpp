@@ -54,11 +54,19 @@ void check_fits(const StateDict& state_dict, const PretrainedCfg& cfg) {
   create_model(cfg.architecture, options);
 }
 
+// Whether a tensor is a layer's weight, of enough elements an output to be worth a scale of their own.
+bool suits_int8(const TensorInfo& info) {
+  return is_floating_point(info.dtype) && info.name.ends_with("weight") && info.shape.size() >= 2 &&
+         element_count(info.shape) >= 32 * info.shape[0];
+}
+
 // Single precision, or half where asked for the large tensors: vectors (biases, statistics) are few bytes, and running
-// variances may exceed what half precision holds. Integers stay.
+// variances may exceed what half precision holds. Integers stay. What is stored as int8 is of single precision to its
+// readers; what does not suit that is stored as half.
 DType stored_dtype(const TensorInfo& info, DType wanted) {
   if (!is_floating_point(info.dtype)) return info.dtype;
-  return info.shape.size() < 2 ? DType::float32 : wanted;
+  if (info.shape.size() < 2 || (wanted == DType::int8 && suits_int8(info))) return DType::float32;
+  return wanted == DType::int8 ? DType::float16 : wanted;
 }
 
 Tensor convert_tensor(const Tensor& tensor, DType dtype, const std::string& name) {
@@ -75,13 +83,14 @@ PackContents contents_of(const StateDict& state_dict, const PretrainedCfg& cfg, 
   std::unordered_map<std::string_view, size_t> index_of;
   for (size_t i = 0; i < state_dict.tensors().size(); ++i) index_of.emplace(state_dict.tensors()[i].name, i);
 
-  PackContents contents{cfg.tag.empty() ? cfg.architecture : cfg.architecture + "." + cfg.tag, cfg.json, {}, {}};
+  PackContents contents{cfg.tag.empty() ? cfg.architecture : cfg.architecture + "." + cfg.tag, cfg.json, {}, {}, {}};
   std::vector<size_t> sources;
   for (const std::string& name : parameter_names(cfg.architecture)) {
     const auto found = index_of.find(name);
     if (found == index_of.end()) continue;  // what the model may lack: `check_fits` has passed
     const TensorInfo& info = state_dict.tensors()[found->second];
     contents.tensors.push_back({name, stored_dtype(info, dtype), info.shape});
+    contents.encodings.push_back(dtype == DType::int8 && suits_int8(info) ? Encoding::int8_rows : Encoding::plain);
     sources.push_back(found->second);
   }
   contents.read = [&state_dict, sources, tensors = contents.tensors](size_t index) {

@@ -11,7 +11,7 @@ namespace wimm {
 struct ConvertOptions {
   std::string input, output;
   std::string model;               // an architecture of timm, or arch.tag
-  DType dtype = DType::float32;    // or float16, for tensors of two dimensions and more
+  DType dtype = DType::float32;    // or float16 or int8, for tensors of two dimensions and more
   std::optional<std::string> key;  // of the input's tensors, as for load_state_dict
 };
 

@@ -2,6 +2,7 @@
 #include <csignal>
 #include <exception>
 #include <iostream>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -14,7 +15,7 @@
 namespace {
 
 constexpr std::string_view kUsage =
-    "usage: wimm-pack convert --model NAME [--dtype float32|float16] [--key KEY] IN -o OUT.wimm\n"
+    "usage: wimm-pack convert --model NAME [--dtype float32|float16|int8] [--key KEY] IN -o OUT.wimm\n"
     "       wimm-pack inspect FILE [--json] [--key KEY]\n"
     "       wimm-pack verify FILE [--key KEY]\n"
     "\n"
@@ -70,10 +71,11 @@ void run(const std::vector<std::string>& words) {
   const bool converts = arguments.model || arguments.dtype || arguments.output;
   if (command == "convert") {
     if (!arguments.model || !arguments.output || arguments.json) throw UsageError("convert needs --model and -o");
-    const std::string dtype = arguments.dtype.value_or("float32");
-    if (dtype != "float32" && dtype != "float16") throw UsageError("--dtype is float32 or float16");
-    wimm::convert({arguments.files[0], *arguments.output, *arguments.model,
-                   dtype == "float16" ? wimm::DType::float16 : wimm::DType::float32, arguments.key});
+    const std::map<std::string, wimm::DType> dtypes = {
+        {"float32", wimm::DType::float32}, {"float16", wimm::DType::float16}, {"int8", wimm::DType::int8}};
+    const auto dtype = dtypes.find(arguments.dtype.value_or("float32"));
+    if (dtype == dtypes.end()) throw UsageError("--dtype is float32, float16 or int8");
+    wimm::convert({arguments.files[0], *arguments.output, *arguments.model, dtype->second, arguments.key});
   } else if (command == "inspect" && !converts) {
     wimm::inspect(arguments.files[0], arguments.json, arguments.key);
   } else if (command == "verify" && !converts && !arguments.json) {

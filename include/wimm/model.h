@@ -32,7 +32,8 @@ struct ModelOptions {
   bool check_finite = false;      // a weight that is NaN or infinite is an error; else it is loaded as it is
   bool reset_classifier = false;  // a classifier of another size in the weights is dropped, and starts random
   int64_t label_offset = 0;  // rows that a checkpoint's classifier has before the first class (1 for 1001-class heads)
-  DType dtype = DType::float32;  // float16: weights rounded to half precision
+  // float16: weights rounded to half precision; int8: 1×1 convolutions and linear layers in integers
+  DType dtype = DType::float32;
 
   bool exact = false;  // true: no Winograd, whose rounding error is larger
   int threads = 1;

@@ -68,7 +68,14 @@ struct Conv2d {
   std::vector<Affine> folded{};                  // set by a pass: applied to the weights, in order
   Activation activation = Activation::identity;  // set by a pass
   bool winograd = false;                         // set by a pass: computed by Winograd's algorithm
+  bool int8 = false;                             // set by a pass: computed in integers
 };
+
+// 1×1, without padding: a matrix product.
+inline bool is_pointwise(const Conv2d& op) {
+  const Padding& p = op.padding;
+  return op.kernel == Size2d{1, 1} && op.groups == 1 && p.top + p.left + p.bottom + p.right == 0;
+}
 
 // y = x · weightᵀ + bias over the last dimension; weight [out, in].
 struct Linear {
@@ -76,6 +83,7 @@ struct Linear {
   ParameterId weight = no_id, bias = no_id;
   std::vector<Affine> folded{};                  // set by a pass: applied to the weights, in order
   Activation activation = Activation::identity;  // set by a pass
+  bool int8 = false;                             // set by a pass: computed in integers
 };
 
 struct Activate {

@@ -52,7 +52,25 @@ bool suits_winograd(const Conv2d& op, int64_t channels) {
          channels * op.out_channels <= 512 * 512;
 }
 
+// Quantising a row costs as much as some twenty columns.
+bool suits_int8(int64_t depth, int64_t columns) { return depth >= 16 && columns >= 32; }
+
+// Winograd's larger tiles are faster.
+bool suits_int8(const Conv2d& op, int64_t channels) {
+  return op.groups == 1 && suits_int8(channels, op.out_channels) &&
+         (!op.winograd || channels * op.out_channels > 256 * 256);
+}
+
 }  // namespace
+
+void select_int8(Graph& graph) {
+  for (Node& node : graph.nodes) {
+    if (node.inputs.empty()) continue;
+    const int64_t channels = graph.nodes[node.inputs[0]].channels;
+    if (auto* conv = std::get_if<Conv2d>(&node.op)) conv->int8 = suits_int8(*conv, channels);
+    if (auto* linear = std::get_if<Linear>(&node.op)) linear->int8 = suits_int8(channels, linear->out_features);
+  }
+}
 
 void select_winograd(Graph& graph) {
   for (Node& node : graph.nodes)

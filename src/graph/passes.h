@@ -16,6 +16,10 @@ void fuse(Network& network, std::span<NodeId> outputs);
 // the direct sum: 1e-5 of the output's range.
 void select_winograd(Graph& graph);
 
+// Marks the convolutions and linear layers that integers compute faster, for models with int8 weights; after
+// select_winograd.
+void select_int8(Graph& graph);
+
 // For each node, whether one of `outputs` needs it.
 std::vector<bool> needed_nodes(const Graph& graph, std::span<const NodeId> outputs);
 

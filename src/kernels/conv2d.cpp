@@ -6,9 +6,7 @@
 #include "wimm/error.h"
 
 namespace wimm {
-namespace {
 
-// weight [O, I, K] → [O, K, I], K = kH·kW: XNNPACK's order.
 std::vector<float> channels_last(const std::vector<float>& weight, int64_t out, int64_t in, int64_t window) {
   if (in == 1 || window == 1) return weight;
   std::vector<float> result(weight.size());
@@ -17,6 +15,8 @@ std::vector<float> channels_last(const std::vector<float>& weight, int64_t out, 
       for (int64_t k = 0; k < window; ++k) result[(o * window + k) * in + i] = weight[(o * in + i) * window + k];
   return result;
 }
+
+namespace {
 
 class ConvKernel final : public Kernel {
  public:
@@ -75,6 +75,7 @@ class ConvKernel final : public Kernel {
 
 std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, const Strides& strides, std::string_view layer,
                                     ParameterReader& reader) {
+  if (op.int8 && !is_pointwise(op)) return make_int8_conv(op, channels, strides, layer, reader);
   if (op.winograd) return make_winograd(op, channels, strides, layer, reader);
   if (is_pointwise(op)) return make_pointwise(op, channels, strides, layer, reader);
   if (is_depthwise(op, channels)) return make_depthwise(op, strides, layer, reader);

@@ -7,6 +7,13 @@
 
 namespace wimm {
 
+// weight [O, I, K] → [O, K, I], K = kH·kW: XNNPACK's order.
+std::vector<float> channels_last(const std::vector<float>& weight, int64_t out, int64_t in, int64_t window);
+
+// In integers, for one group.
+std::unique_ptr<Kernel> make_int8_conv(const Conv2d& op, int64_t channels, const Strides& strides,
+                                       std::string_view layer, ParameterReader& reader);
+
 // By Winograd's algorithm: for 3×3 kernels of stride 1, channels in multiples of four.
 std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, const Strides& strides,
                                       std::string_view layer, ParameterReader& reader);
@@ -17,7 +24,6 @@ std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, const Strides& strides,
                                        ParameterReader& reader);
 
 // 1×1, as a matrix product.
-bool is_pointwise(const Conv2d& op);
 std::unique_ptr<Kernel> make_pointwise(const Conv2d& op, int64_t channels, const Strides& strides,
                                        std::string_view layer, ParameterReader& reader);
 

@@ -12,12 +12,8 @@ namespace wimm {
 namespace {
 
 constexpr int64_t tile_rows = 4, tile_columns = 8;
-constexpr int64_t chunk_floats = 64 << 10;  // of the rows of a chunk, in and out
-constexpr int64_t depth_block = 512;        // whose weights stay in the first cache
-constexpr int64_t pieces_a_thread = 4;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t value, int64_t multiple) { return ceil_div(value, multiple) * multiple; }
+static_assert(tile_rows == RowChunks::multiple);
+constexpr int64_t depth_block = 512;  // whose weights stay in the first cache
 
 // One tile: adds the product of four rows x and the panel's weights [depth, 8] to low and high. Compilers must not
 // unroll the loop over depth: it fills the registers of x86 as it is.
@@ -34,21 +30,12 @@ inline void multiply_tile(const float** x, int64_t depth, const float* weights, 
   }
 }
 
-inline void store_columns(float* out, f32x4 low, f32x4 high, int64_t width) {
-  if (width == tile_columns) {
-    store(out, low);
-    store(out + 4, high);
-  } else {
-    for (int64_t c = 0; c < width; ++c) out[c] = c < 4 ? low[c] : high[c - 4];
-  }
-}
-
 }  // namespace
 
 Gemm::Gemm(const FoldedWeights& weights, int64_t depth, Activation activation)
     : depth_(depth),
       columns_(static_cast<int64_t>(weights.bias.size())),
-      panels_(ceil_div(columns_, tile_columns)),
+      panels_((columns_ + tile_columns - 1) / tile_columns),
       activation_(activation),
       packed_(static_cast<size_t>(panels_ * (depth + 1) * tile_columns)) {
   std::tie(low_, high_) = output_range(activation);
@@ -57,17 +44,6 @@ Gemm::Gemm(const FoldedWeights& weights, int64_t depth, Activation activation)
     panel[0] = weights.bias[c];
     for (int64_t k = 0; k < depth; ++k) panel[(k + 1) * tile_columns] = weights.weight[c * depth + k];
   }
-}
-
-void Gemm::reshape(int64_t rows, const ThreadPool& pool) {
-  rows_ = rows;
-  const int64_t fitting = chunk_floats / (depth_ + columns_);
-  chunks_ = ceil_div(rows, std::clamp<int64_t>(fitting, 8 * tile_rows, most_rows));
-  chunk_rows_ = round_up(ceil_div(rows, chunks_), tile_rows);
-  chunks_ = ceil_div(rows, chunk_rows_);
-  const int64_t wanted = pool.size() == 1 ? 1 : pool.size() * pieces_a_thread;
-  splits_ = std::clamp<int64_t>(ceil_div(wanted, chunks_), 1, panels_);
-  pieces_ = std::min(chunks_ * splits_, wanted);
 }
 
 void Gemm::multiply(const float* x, int64_t x_stride, int64_t rows, float* output, int64_t stride) const {

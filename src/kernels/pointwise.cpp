@@ -1,10 +1,12 @@
 // 1×1 convolutions and fully connected layers: matrix products.
 #include "kernels/conv2d.h"
 #include "kernels/gemm.h"
+#include "kernels/int8_gemm.h"
 
 namespace wimm {
 namespace {
 
+template <class Gemm>
 class PointwiseKernel final : public Kernel {
  public:
   PointwiseKernel(const Conv2d& op, int64_t channels, const Strides& strides, const FoldedWeights& weights)
@@ -16,12 +18,11 @@ class PointwiseKernel final : public Kernel {
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) override {
     in_ = inputs[0];
     out_ = output;
-    gemm_.reshape(output[0] * output[1] * output[2], pool);
-    return 0;
+    return gemm_.reshape(output[0] * output[1] * output[2], pool);
   }
 
-  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
-    gemm_.run(output, out_stride_, pool, [&](int64_t first, std::span<const float*> rows, int64_t) {
+  void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) override {
+    gemm_.run(output, out_stride_, workspace, pool, [&](int64_t first, std::span<const float*> rows) {
       int64_t x = first % out_[2], y = first / out_[2] % out_[1], n = first / out_[2] / out_[1];
       for (const float*& row : rows) {
         row = inputs[0] + ((n * in_[1] + y * stride_[0]) * in_[2] + x * stride_[1]) * in_stride_;
@@ -43,18 +44,18 @@ class PointwiseKernel final : public Kernel {
   Shape in_, out_;
 };
 
+template <class Gemm>
 class LinearKernel final : public Kernel {
  public:
   LinearKernel(const Linear& op, int64_t in_features, const FoldedWeights& weights)
       : gemm_(weights, in_features, op.activation), in_features_(in_features), out_features_(op.out_features) {}
 
   size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool& pool) override {
-    gemm_.reshape(element_count(output) / out_features_, pool);
-    return 0;
+    return gemm_.reshape(element_count(output) / out_features_, pool);
   }
 
-  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
-    gemm_.run(output, out_features_, pool, [&](int64_t first, std::span<const float*> rows, int64_t) {
+  void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) override {
+    gemm_.run(output, out_features_, workspace, pool, [&](int64_t first, std::span<const float*> rows) {
       for (size_t r = 0; r < rows.size(); ++r) rows[r] = inputs[0] + (first + static_cast<int64_t>(r)) * in_features_;
     });
   }
@@ -68,19 +69,18 @@ class LinearKernel final : public Kernel {
 
 }  // namespace
 
-bool is_pointwise(const Conv2d& op) {
-  const Padding& p = op.padding;
-  return op.kernel == Size2d{1, 1} && op.groups == 1 && p.top + p.left + p.bottom + p.right == 0;
-}
-
 std::unique_ptr<Kernel> make_pointwise(const Conv2d& op, int64_t channels, const Strides& strides,
                                        std::string_view layer, ParameterReader& reader) {
-  return std::make_unique<PointwiseKernel>(op, channels, strides, read_folded(op, layer, reader));
+  const FoldedWeights weights = read_folded(op, layer, reader);
+  if (op.int8) return std::make_unique<PointwiseKernel<Int8Gemm>>(op, channels, strides, weights);
+  return std::make_unique<PointwiseKernel<Gemm>>(op, channels, strides, weights);
 }
 
 std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, std::string_view layer,
                                     ParameterReader& reader) {
-  return std::make_unique<LinearKernel>(op, channels, read_folded(op, layer, reader));
+  const FoldedWeights weights = read_folded(op, layer, reader);
+  if (op.int8) return std::make_unique<LinearKernel<Int8Gemm>>(op, channels, weights);
+  return std::make_unique<LinearKernel<Gemm>>(op, channels, weights);
 }
 
 }  // namespace wimm

@@ -16,6 +16,15 @@ inline f32x4 load(const float* from) {
   return value;
 }
 inline void store(float* to, f32x4 value) { std::memcpy(to, &value, sizeof value); }
+// The first `width` of eight floats.
+inline void store_columns(float* to, f32x4 low, f32x4 high, ptrdiff_t width) {
+  if (width == 8) {
+    store(to, low);
+    store(to + 4, high);
+  } else {
+    for (ptrdiff_t i = 0; i < width; ++i) to[i] = i < 4 ? low[i] : high[i - 4];
+  }
+}
 inline f32x4 splat(float value) { return f32x4{value, value, value, value}; }
 // The same for a constant in a loop. V8 makes a vector constant anew from immediates wherever it stands, which costs
 // several instructions: hidden from the compiler, it is made once, before the loop.

@@ -29,9 +29,9 @@ void check_options(const ModelOptions& options) {
   check_range("in_chans", options.in_chans, 1, max_channels);
   check_range("num_classes", options.num_classes, 0, max_classes);
   check_range("threads", options.threads, 1, max_threads);
-  if (options.dtype != DType::float32 && options.dtype != DType::float16)
+  if (options.dtype != DType::float32 && options.dtype != DType::float16 && options.dtype != DType::int8)
     throw Error(ErrorCode::invalid_argument,
-                "dtype must be float32 or float16, got " + std::string(name_of(options.dtype)));
+                "dtype must be float32, float16 or int8, got " + std::string(name_of(options.dtype)));
 }
 
 // The levels of feature_info that `out_indices` name.
@@ -234,6 +234,7 @@ ModelLoad::ModelLoad(std::string_view name, ModelOptions options)
   std::vector<NodeId> outputs = outputs_of(network, chosen);
   fuse(network, outputs);
   if (!chosen.exact) select_winograd(network.graph);
+  if (chosen.dtype == DType::int8) select_int8(network.graph);
   model.levels = select_levels(network, chosen);
 
   impl_->needed = needed_nodes(network.graph, outputs);

@@ -2,6 +2,7 @@
 #include "weights/pack.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <unordered_set>
 
@@ -17,8 +18,11 @@ namespace {
 
 constexpr uint32_t kVersion = 1;
 constexpr uint64_t kAlignment = 64;
+constexpr uint64_t kEncodings = 1;  // of required_features
 constexpr uint64_t kPrefixBytes = sizeof(flatbuffers::uoffset_t);
 
+static_assert(static_cast<int>(pack::Encoding::MAX) == static_cast<int>(Encoding::int8_rows),
+              "the schema lists Encoding");
 static_assert(static_cast<int>(pack::DType::MAX) == static_cast<int>(DType::boolean), "the schema lists wimm::DType");
 
 Error corrupt(const std::string& message) { return Error(ErrorCode::format_corrupt, "wimm pack: " + message); }
@@ -53,25 +57,84 @@ TensorInfo read_info(const pack::Tensor& tensor) {
   return info;
 }
 
+Encoding read_encoding(const pack::Tensor& tensor, const TensorInfo& info) {
+  if (tensor.encoding() > pack::Encoding::MAX) {
+    throw Error(ErrorCode::format_unsupported, "wimm pack: a tensor has an unknown encoding").in_tensor(info.name);
+  }
+  const auto encoding = static_cast<Encoding>(tensor.encoding());
+  if (encoding == Encoding::int8_rows && (info.dtype != DType::float32 || info.shape.empty())) {
+    throw corrupt("a tensor cannot have its encoding").in_tensor(info.name);
+  }
+  return encoding;
+}
+
+// Bytes that a tensor takes in the file.
+uint64_t stored_bytes(const TensorInfo& info, Encoding encoding, const ReadLimits& limits) {
+  const uint64_t bytes = checked_byte_count(info.dtype, info.shape, limits);
+  if (encoding == Encoding::plain) return bytes;
+  return checked_add(bytes / sizeof(float), static_cast<uint64_t>(info.shape[0]) * sizeof(float));
+}
+
+constexpr float kLevels = 127;
+
+std::vector<std::byte> encode(const Tensor& tensor, Encoding encoding) {
+  if (encoding == Encoding::plain) return tensor.data;
+  const std::vector<float> values = to_float32(tensor);
+  const auto rows = static_cast<size_t>(tensor.shape[0]);
+  const size_t columns = rows == 0 ? 0 : values.size() / rows;
+  std::vector<float> scales(rows);
+  std::vector<int8_t> elements(values.size());
+  for (size_t r = 0; r < rows; ++r) {
+    const std::span row = std::span(values).subspan(r * columns, columns);
+    float largest = 0;
+    for (const float value : row) largest = std::max(largest, std::abs(value));
+    scales[r] = largest / kLevels;
+    for (size_t c = 0; c < columns && largest > 0; ++c)
+      elements[r * columns + c] = static_cast<int8_t>(std::lround(row[c] / largest * kLevels));
+  }
+  std::vector<std::byte> bytes(std::as_bytes(std::span(scales)).begin(), std::as_bytes(std::span(scales)).end());
+  const auto more = std::as_bytes(std::span(elements));
+  bytes.insert(bytes.end(), more.begin(), more.end());
+  return bytes;
+}
+
+Tensor decode(std::span<const std::byte> bytes, const TensorInfo& info) {
+  Tensor tensor = allocate(info);
+  const auto rows = static_cast<size_t>(info.shape[0]);
+  const size_t columns = rows == 0 ? 0 : tensor.data.size() / sizeof(float) / rows;
+  const std::span elements = bytes.subspan(rows * sizeof(float));
+  for (size_t r = 0; r < rows; ++r) {
+    float scale;
+    std::memcpy(&scale, &bytes[r * sizeof scale], sizeof scale);
+    for (size_t i = r * columns; i < (r + 1) * columns; ++i) {
+      const float value = scale * static_cast<float>(static_cast<int8_t>(elements[i]));
+      std::memcpy(&tensor.data[i * sizeof value], &value, sizeof value);
+    }
+  }
+  return tensor;
+}
+
 // Metadata with its prefix. The offsets in it are relative to the data, so they do not depend on its own length.
 flatbuffers::DetachedBuffer build_metadata(const PackContents& contents) {
   flatbuffers::FlatBufferBuilder builder;
   std::vector<flatbuffers::Offset<pack::Tensor>> tensors;
-  uint64_t end = 0;
+  uint64_t end = 0, features = 0;
   for (size_t i = 0; i < contents.tensors.size(); ++i) {
     const TensorInfo& info = contents.tensors[i];
-    const Tensor tensor = contents.read(i);
+    const Encoding encoding = contents.encodings.empty() ? Encoding::plain : contents.encodings[i];
+    if (encoding != Encoding::plain) features = kEncodings;
+    const std::vector<std::byte> data = encode(contents.read(i), encoding);
     const uint64_t offset = align(end);
     const auto name = builder.CreateString(info.name);
     const auto shape = builder.CreateVector(info.shape);
     tensors.push_back(pack::CreateTensor(builder, name, static_cast<pack::DType>(info.dtype), shape, offset,
-                                         tensor.data.size(), crc32_of(tensor.data)));
-    end = checked_add(offset, tensor.data.size());
+                                         data.size(), crc32_of(data), static_cast<pack::Encoding>(encoding)));
+    end = checked_add(offset, data.size());
   }
   const auto model = builder.CreateString(contents.model);
   const auto cfg = builder.CreateString(contents.cfg);
   const auto list = builder.CreateVector(tensors);
-  pack::FinishSizePrefixedPackBuffer(builder, pack::CreatePack(builder, kVersion, 0, model, cfg, list, end));
+  pack::FinishSizePrefixedPackBuffer(builder, pack::CreatePack(builder, kVersion, features, model, cfg, list, end));
   return builder.Release();
 }
 
@@ -81,7 +144,7 @@ Pack::Pack(std::shared_ptr<const ByteSource> source, const ReadLimits& limits) :
   const std::string metadata = read_metadata(*source_, limits);
   const pack::Pack& pack = *pack::GetSizePrefixedPack(metadata.data());
   version_ = pack.version();
-  if (version_ != kVersion || pack.required_features() != 0) {
+  if (version_ != kVersion || (pack.required_features() & ~kEncodings) != 0) {
     throw Error(ErrorCode::format_unsupported, "wimm pack: it is of version " + std::to_string(version_) +
                                                    " or needs features that this wimm does not have");
   }
@@ -98,10 +161,11 @@ Pack::Pack(std::shared_ptr<const ByteSource> source, const ReadLimits& limits) :
     tensors_.push_back(read_info(*tensor));
     const TensorInfo& info = tensors_.back();
     if (!names.insert(tensor->name()->string_view()).second) throw corrupt("two tensors are named " + quote(info.name));
-    if (tensor->offset() != align(end) || tensor->length() != checked_byte_count(info.dtype, info.shape, limits)) {
+    const Encoding encoding = read_encoding(*tensor, info);
+    if (tensor->offset() != align(end) || tensor->length() != stored_bytes(info, encoding, limits)) {
       throw corrupt("a tensor does not lie where it should").in_tensor(info.name);
     }
-    places_.push_back({checked_add(data_begin, tensor->offset()), tensor->crc32()});
+    places_.push_back({checked_add(data_begin, tensor->offset()), tensor->length(), tensor->crc32(), encoding});
     end = checked_add(tensor->offset(), tensor->length());
   }
   check_limits(tensors_, limits);
@@ -116,13 +180,15 @@ Pack::Pack(std::shared_ptr<const ByteSource> source, const ReadLimits& limits) :
 
 Tensor Pack::read(size_t index) const {
   const TensorInfo& info = tensors_.at(index);
-  Tensor tensor = allocate(info);
-  source_->read(places_[index].offset, tensor.data);
-  if (crc32_of(tensor.data) != places_[index].crc32) {
+  const Place& place = places_[index];
+  Tensor tensor{info.dtype, info.shape, std::vector<std::byte>(static_cast<size_t>(place.length))};
+  source_->read(place.offset, tensor.data);
+  if (crc32_of(tensor.data) != place.crc32) {
     throw Error(ErrorCode::integrity, "wimm pack: the checksum of tensor " + quote(info.name) + " is wrong")
         .in_tensor(info.name)
-        .at_offset(places_[index].offset);
+        .at_offset(place.offset);
   }
+  if (place.encoding == Encoding::int8_rows) return decode(tensor.data, info);
   return tensor;
 }
 
@@ -136,7 +202,9 @@ void write_pack(const PackContents& contents, const std::function<void(std::span
     end = align(end) + bytes.size();
   };
   write_aligned(std::as_bytes(std::span(metadata.data(), metadata.size())));
-  for (size_t i = 0; i < contents.tensors.size(); ++i) write_aligned(contents.read(i).data);
+  for (size_t i = 0; i < contents.tensors.size(); ++i) {
+    write_aligned(encode(contents.read(i), contents.encodings.empty() ? Encoding::plain : contents.encodings[i]));
+  }
   if (contents.tensors.empty()) write_aligned({});
 }
 

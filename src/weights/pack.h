@@ -11,6 +11,9 @@
 
 namespace wimm {
 
+// How a tensor is stored: as it is, or a float32 tensor as int8 with a scale for each index of the first dimension.
+enum class Encoding : uint8_t { plain, int8_rows };
+
 class Pack final : public StateDict {
  public:
   // Errors: format_truncated, format_corrupt, format_unsupported, limit_exceeded.
@@ -28,8 +31,9 @@ class Pack final : public StateDict {
 
  private:
   struct Place {
-    uint64_t offset;  // in the file
+    uint64_t offset, length;  // in the file
     uint32_t crc32;
+    Encoding encoding;
   };
 
   std::shared_ptr<const ByteSource> source_;
@@ -45,6 +49,7 @@ struct PackContents {
   std::string model, cfg;
   std::vector<TensorInfo> tensors;
   std::function<Tensor(size_t index)> read;
+  std::vector<Encoding> encodings{};  // of each; none: all plain
 };
 
 // Writes a pack in order, front to back.

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -51,6 +52,7 @@ struct Forgery {
     pack::DType dtype = pack::DType::float32;
     Shape shape;
     uint64_t offset = 0, length = 0;
+    pack::Encoding encoding = pack::Encoding::plain;
   };
 
   uint32_t version = 1;
@@ -68,7 +70,8 @@ struct Forgery {
       const auto shape = builder.CreateVector(entry.shape);
       const bool inside = entry.offset <= data.size() && entry.length <= data.size() - entry.offset;
       const uint32_t crc = inside ? crc32_of(std::span(data).subspan(entry.offset, entry.length)) : 0;
-      const auto tensor = pack::CreateTensor(builder, name, entry.dtype, shape, entry.offset, entry.length, crc);
+      const auto tensor =
+          pack::CreateTensor(builder, name, entry.dtype, shape, entry.offset, entry.length, crc, entry.encoding);
       tensors.insert(tensors.end(), repeats, tensor);
     }
     const auto list = builder.CreateVector(tensors);
@@ -168,8 +171,10 @@ TEST_CASE("forged packs are refused") {
   CHECK(outcome_of([](Forgery&) {}) == "loaded");
   CHECK(outcome_of([](Forgery& forgery) { forgery.version = 2; }) == "ERR_FORMAT_UNSUPPORTED");
   CHECK(outcome_of([](Forgery& forgery) { forgery.version = 0; }) == "ERR_FORMAT_UNSUPPORTED");
-  CHECK(outcome_of([](Forgery& forgery) { forgery.required_features = 1; }) == "ERR_FORMAT_UNSUPPORTED");
+  CHECK(outcome_of([](Forgery& forgery) { forgery.required_features = 2; }) == "ERR_FORMAT_UNSUPPORTED");
   CHECK(outcome_of([](Forgery& forgery) { forgery.entries[0].dtype = static_cast<pack::DType>(99); }) ==
+        "ERR_FORMAT_UNSUPPORTED");
+  CHECK(outcome_of([](Forgery& forgery) { forgery.entries[0].encoding = static_cast<pack::Encoding>(9); }) ==
         "ERR_FORMAT_UNSUPPORTED");
   CHECK(outcome_of([](Forgery& forgery) { forgery.data_bytes -= 1; }) == "ERR_FORMAT_TRUNCATED");
   // The sharing of one table by all: as many tensors as references.
@@ -185,6 +190,12 @@ TEST_CASE("forged packs are refused") {
       [](Forgery& forgery) { forgery.entries[1].offset = UINT64_MAX - 63; },  // outside
       [](Forgery& forgery) { forgery.entries[1].length = UINT64_MAX; },
       [](Forgery& forgery) { forgery.entries[1].length = 8; },
+      [](Forgery& forgery) { forgery.entries[0].encoding = pack::Encoding::int8_rows; },  // takes 2 · (4 + 1) bytes
+      [](Forgery& forgery) { forgery.entries[1] = {"b", pack::DType::float32, {}, 64, 5, pack::Encoding::int8_rows}; },
+      [](Forgery& forgery) {
+        forgery.entries[1] = {"b", pack::DType::int32, {1}, 64, 5, pack::Encoding::int8_rows};
+        forgery.data_bytes = forgery.data_length = 69;
+      },
       [](Forgery& forgery) { forgery.entries[0].shape = {-2}; },
       [](Forgery& forgery) { forgery.entries[1].name = "a"; },
       [](Forgery& forgery) { forgery.entries[1].name = ""; },
@@ -203,4 +214,36 @@ TEST_CASE("metadata that lacks what it must have, or claims too much, is refused
   const uint32_t length = 0x7FFFFFFF;
   std::memcpy(file.data(), &length, sizeof(length));
   CHECK(outcome(file) == "ERR_LIMIT_EXCEEDED");
+}
+
+TEST_CASE("rows of eight bits keep each element within half a step of its row") {
+  const Shape shape{3, 2, 16};
+  std::vector<float> values(96);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = std::sin(static_cast<float>(i)) * (i < 32 ? 1e-3f : 1e3f);
+  std::fill(values.begin() + 64, values.end(), 0.0f);
+  const auto bytes = std::as_bytes(std::span(values));
+  PackContents contents{"m", "{}", {{"w", DType::float32, shape}, {"none", DType::float32, {0, 4}}}, {}};
+  contents.read = [&](size_t index) {
+    return index == 0 ? Tensor{DType::float32, shape, {bytes.begin(), bytes.end()}}
+                      : Tensor{DType::float32, {0, 4}, {}};
+  };
+  contents.encodings = {Encoding::int8_rows, Encoding::int8_rows};
+  const auto written = [](const PackContents& pack) {
+    Bytes file;
+    write_pack(pack, [&](std::span<const std::byte> part) { file.insert(file.end(), part.begin(), part.end()); });
+    return file;
+  };
+  const Bytes file = written(contents);
+  const auto state_dict = load_state_dict(memory_source(file));
+  CHECK(state_dict->read(1).shape == Shape{0, 4});
+  const Tensor read = state_dict->read(0);
+  REQUIRE(read.dtype == DType::float32);
+  REQUIRE(read.shape == shape);
+  const std::vector<float> got = to_float32(read);
+  for (size_t i = 0; i < values.size(); ++i)
+    CHECK(std::abs(got[i] - values[i]) <= (i < 32 ? 1e-3f : 1e3f) / 127 / 2 * 1.0001f);
+  for (size_t i = 64; i < values.size(); ++i) CHECK(got[i] == 0);
+
+  contents.read = [&](size_t index) { return state_dict->read(index); };
+  CHECK(written(contents) == file);  // once rounded, they stay
 }

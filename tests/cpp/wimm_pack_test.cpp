@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -104,6 +106,30 @@ TEST_CASE("wimm-pack converts a checkpoint, and verifies and inspects the pack")
   CHECK(description["tensors"][0]["name"] == "conv_stem.weight");
 }
 
+TEST_CASE("wimm-pack rounds weights to eight bits, in a quarter of the bytes") {
+  const Folder folder;
+  const std::string input = folder / "in.safetensors", output = folder / "out.wimm";
+  write_text(input, checkpoint(0.1f));
+  REQUIRE(run(folder, convert(input, output, "--dtype int8")) == 0);
+  CHECK(run(folder, "verify " + output) == 0);
+  CHECK(std::filesystem::file_size(output) < 0.35 * static_cast<double>(std::filesystem::file_size(input)));
+  const auto before = load_state_dict(file_source(input)), after = load_state_dict(file_source(output));
+  REQUIRE(after->tensors().size() == before->tensors().size());
+  for (size_t i = 0; i < after->tensors().size(); ++i) {
+    const TensorInfo& info = after->tensors()[i];
+    CAPTURE(info.name);
+    const Tensor original = before->read(before->find(info.name).value());
+    const bool large = is_floating_point(original.dtype) && info.shape.size() >= 2;
+    const bool rounded = large && element_count(info.shape) >= 32 * info.shape[0];
+    CHECK(info.dtype == (large && !rounded ? DType::float16 : original.dtype));
+    if (!is_floating_point(original.dtype)) continue;
+    const std::vector<float> wanted = to_float32(original), got = to_float32(after->read(i));
+    double worst = 0;
+    for (size_t k = 0; k < wanted.size(); ++k) worst = std::max<double>(worst, std::abs(got[k] - wanted[k]));
+    CHECK(worst <= (rounded ? 0.1 / 127 : large ? 1e-4 : 0));  // the checkpoint's weights are 0.1
+  }
+}
+
 TEST_CASE("wimm-pack finds a damaged pack") {
   const Folder folder;
   const std::string input = folder / "in.safetensors", output = folder / "out.wimm";
@@ -155,7 +181,7 @@ TEST_CASE("wimm-pack tells wrong usage from failure") {
   CHECK(run(folder, "--help") == 0);
   for (const char* arguments :
        {"", "frobnicate x", "inspect", "inspect a b", "verify --json a", "inspect --model m a", "convert a",
-        "convert --model m a", "convert --model m --dtype int8 a -o b", "inspect a --frobnicate", "convert a -o"}) {
+        "convert --model m a", "convert --model m --dtype int4 a -o b", "inspect a --frobnicate", "convert a -o"}) {
     CAPTURE(arguments);
     CHECK(run(folder, arguments) == 2);
     CHECK(read_text(folder / "err").find("usage:") != std::string::npos);

@@ -38,7 +38,7 @@ Value noise(const Shape& shape) {
 
 // The largest difference from the interpreter, relative to the largest value. `build` gets a scope and the input.
 template <class Build>
-double error_of(const Shape& input_shape, Build&& build, int threads = 1, bool fused = true) {
+double error_of(const Shape& input_shape, Build&& build, int threads = 1, bool fused = true, bool int8 = false) {
   Network network;
   const Scope scope(network.graph);
   network.input = scope.input(input_shape[1]);
@@ -50,6 +50,7 @@ double error_of(const Shape& input_shape, Build&& build, int threads = 1, bool f
   if (fused) {
     fuse(network, std::span(&output, 1));
     select_winograd(network.graph);
+    if (int8) select_int8(network.graph);
   }
   const std::vector<bool> needed = needed_nodes(network.graph, std::span(&output, 1));
   if (fused) place_parts(network.graph, needed);
@@ -93,6 +94,32 @@ TEST_CASE("convolutions of every kind match a double-precision loop") {
                                      .padding = padding,
                                      .bias = groups == 1});
                   }) < tolerance);
+          }
+}
+
+TEST_CASE("convolutions in integers err by the steps of 7 and 8 bits alone") {
+  for (int64_t kernel : {1, 2, 3, 5})
+    for (int64_t stride : {1, 2, 3})
+      for (int64_t dilation : {1, 2})
+        for (bool same : {false, true})
+          for (int threads : {1, 2}) {
+            if (same && kernel > 1 && kernel < stride) continue;  // excluded in ops.h
+            const Padding padding = same ? nn::tf_same : nn::padding(kernel / 2);
+            INFO("kernel ", kernel, ", stride ", stride, ", dilation ", dilation, ", same ", same);
+            const double error = error_of(
+                {2, 18, 15, 14},
+                [&](Scope s, NodeId x) {
+                  const ConvOptions options{.out_channels = 34,
+                                            .kernel = kernel,
+                                            .stride = stride,
+                                            .dilation = dilation,
+                                            .padding = padding,
+                                            .bias = true};
+                  return s.activate("act", s.conv2d("conv", x, options), Activation::silu);
+                },
+                threads, true, true);
+            CHECK(error < 0.02);
+            CHECK(error > tolerance);  // it is in integers
           }
 }
 

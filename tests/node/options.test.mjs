@@ -52,7 +52,7 @@ const otherOptions = {
   weights: [null, 7, {}, [], true, ''],
   hub: ['', 'huggingface.co', 'file:///tmp', 'ftp://host', 7, 'https://user:secret@host'],
   globalPool: ['AVG', 'mean', null, 3],
-  dtype: ['int8', 'float64', null, 16],
+  dtype: ['int4', 'float64', null, 16],
   cache: [null, 'yes', {}, { match() {} }],
   onProgress: [null, 'log', {}],
   signal: [null, {}, 'abort'],
