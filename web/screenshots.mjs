@@ -26,6 +26,8 @@ try {
       await page.click('#load');
       await page.waitForSelector('body[data-state="done"]');
       await page.waitForSelector('#kept:visible');
+      await page.click('.sample >> nth=0'); // again, now that the model is warm
+      await page.waitForSelector('#classes:not(.stale) li');
       const image = await page.screenshot({ fullPage: true, animations: 'disabled' });
       await sharp(image).png({ palette: true, effort: 10 }).toFile(`${folder}${size}-${colorScheme}.png`);
       await context.close();
