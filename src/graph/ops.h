@@ -49,7 +49,8 @@ struct Input {
 };
 
 // A channel-wise normalisation or scale that a convolution may absorb: y = x · scale + shift.
-// Batch norm: scale = weight / sqrt(var + eps), shift = bias - mean · scale. Layer scale: only `weight`.
+// Batch norm: scale = weight / sqrt(var + eps), shift = bias - mean · scale. Layer scale: only `weight`. A parameter of
+// one element is every channel's.
 struct Affine {
   ParameterId weight = no_id, bias = no_id, mean = no_id, var = no_id;
   double eps = 0;
@@ -65,10 +66,15 @@ struct Conv2d {
   ParameterId weight = no_id, bias = no_id;
   // The eps of weight standardisation (arXiv 1903.10520), if any: each output's weights get mean 0 and variance 1.
   std::optional<double> standardize{};
+  ParameterId gain = no_id;                      // [out, 1, 1, 1]: standardised weights are multiplied by it,
+  double gain_scale = 1;                         // and by this
   std::vector<Affine> folded{};                  // set by a pass: applied to the weights, in order
   Activation activation = Activation::identity;  // set by a pass
   bool winograd = false;                         // set by a pass: computed by Winograd's algorithm
   bool int8 = false;                             // set by a pass: computed in integers
+  // Set by a pass: convolutions of the same input, whose sum this is; its weights are theirs, added up. One without
+  // weights has ones: a depthwise one is the identity.
+  std::vector<Conv2d> branches{};
 };
 
 // 1×1, without padding: a matrix product.
@@ -110,13 +116,22 @@ struct LayerNorm {
   ParameterId weight, bias;
 };
 
-// x · weight / √(mean(x²) + eps), over the same channels as LayerNorm.
+// x · weight / √(mean(x²) + eps), over the same channels as LayerNorm; or, by `variance`, x · weight / √(variance +
+// eps), that of a sample (timm's SimpleNorm).
 struct RmsNorm {
   double eps;
   ParameterId weight;
+  bool variance = false;
 };
 
-// EvoNorm-S0: x · sigmoid(v · x) / std over groups, then weight and bias (arXiv 2004.02967).
+// Global response normalisation (arXiv 2301.00808): x + weight · x · n + bias, where n is a channel's norm over H and W
+// divided by the mean of all channels' (plus eps).
+struct GlobalResponseNorm {
+  double eps;
+  ParameterId weight, bias;
+};
+
+// EvoNorm-S0: x · sigmoid(v · x) / std over groups, then weight and bias (arXiv 2004.02967); without v no sigmoid.
 struct EvoNormS0 {
   int64_t groups;
   double eps;
@@ -154,6 +169,11 @@ struct AdaptiveAvgPool {
   bool only_smaller = false;
 };
 
+// PyTorch's adaptive max pooling to `size` cells, of images whose sides are multiples of their numbers.
+struct AdaptiveMaxPool {
+  Size2d size;
+};
+
 enum class PoolKind : uint8_t { avg, max, avgmax, catavgmax };
 
 // [N, H, W, C] → [N, C] ([N, 2·C] for catavgmax), or → [N, 1, 1, C] with keep_dims. Tokens [N, L, C] → [N, C].
@@ -176,6 +196,23 @@ struct Pad {
 // Nearest neighbours: each pixel becomes factor × factor of them.
 struct Upsample {
   int64_t factor;
+};
+
+// Images of another size, as PyTorch's interpolate has it: that of the second input, or, where there is none, with
+// height and width rounded up to a multiple. bilinear_aligned: corner onto corner.
+struct Interpolate {
+  enum class Mode : uint8_t { nearest, bilinear, bilinear_aligned } mode;
+  Size2d multiple_of{1, 1};
+};
+
+// [N, H, W, C] → [N · area, H · W / area, C]: the pixels at the same place of every patch, patches in rows; and back,
+// given the image (second input) whose H and W, rounded up to whole patches, it takes. H and W are multiples of the
+// patch.
+struct ToPatches {
+  Size2d patch;
+};
+struct FromPatches {
+  Size2d patch;
 };
 
 // [N, H, W, C] → [N, H/factor, W/factor, factor²·C]: of each square of pixels its rows, columns, channels. H and W are
@@ -268,6 +305,20 @@ struct CrossCovariance {
   ParameterId temperature;
 };
 
+// Linear attention by ReLU (arXiv 2205.14756): x [N, H, W, heads · 3 · depth], of each head its q, k and v → [N, H, W,
+// heads · depth]: q · Σ kᵀ·v / (q · Σ k + eps) of q and k without what is negative, the sums over all pixels.
+struct LinearAttention {
+  int64_t depth;
+  double eps;
+};
+
+// Separable self-attention (arXiv 2206.02680): x [N, H, W, 1 + 2·C], of each pixel a score, its key and its value →
+// [N, H, W, C]: relu(value) · Σ key · softmax(score), over the pixels at the same place of every patch. H and W are
+// multiples of the patch.
+struct SeparableAttention {
+  Size2d patch;
+};
+
 // a - λ · b, where λ = exp(q1 · k1) - exp(q2 · k2) + lambda_init: the difference of two attentions (arXiv 2410.05258).
 struct DifferentialMix {
   ParameterId q1, k1, q2, k2;
@@ -281,6 +332,13 @@ struct AttentionPool {};
 // contexts [N, H, W, C], the last one [N, 1, 1, C] → Σ context · its gate [N, H, W, C].
 struct MixLevels {
   int64_t begin;
+};
+
+// BAT's bilinear transform: an image x of block × block cells becomes P · x · Q, in each group of channels, where the
+// matrix P mixes the rows of cells and Q the columns, each pixel with those at its place in other cells. P is the
+// sigmoid of the second input, its rows divided by their sums, Q of the third, its columns: [N, 1, 1, groups · block²].
+struct BilinearTransform {
+  int64_t block, groups;
 };
 
 // Conditional convolution's mixture: x [N, H, W, experts·C] (expert-major) and weights [N, experts] → [N, H, W, C].
@@ -298,10 +356,11 @@ struct MixSplits {
 struct Flatten {};
 
 using Op =
-    std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, RmsNorm, EvoNormS0, FilterResponseNorm,
-                 Binary, MaxPool, AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad, ChannelConv, ToTokens,
-                 ToImage, LearnedTokens, ConcatTokens, DropTokens, SelectToken, AddPositions, Attention,
-                 DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample, SpaceToDepth, SliceTokens,
-                 MixTokens, StarRelu, AddFourierPositions, CrossCovariance, MixLevels>;
+    std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, RmsNorm, GlobalResponseNorm, EvoNormS0,
+                 FilterResponseNorm, Binary, MaxPool, AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad,
+                 ChannelConv, ToTokens, ToImage, LearnedTokens, ConcatTokens, DropTokens, SelectToken, AddPositions,
+                 Attention, DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample, SpaceToDepth,
+                 SliceTokens, MixTokens, StarRelu, AddFourierPositions, CrossCovariance, MixLevels, Interpolate,
+                 ToPatches, FromPatches, AdaptiveMaxPool, BilinearTransform, LinearAttention, SeparableAttention>;
 
 }  // namespace wimm

@@ -2,6 +2,8 @@
 #include "graph/passes.h"
 
 #include <numeric>
+#include <optional>
+#include <utility>
 
 namespace wimm {
 namespace {
@@ -36,6 +38,70 @@ bool absorb(Op& producer, const Op& op) {
   std::vector<Affine>* folded = affine ? folded_affines(producer) : nullptr;
   if (folded) folded->push_back(*affine);
   return folded != nullptr;
+}
+
+// Whether their sum is one convolution, with a's geometry: b's windows lie in the middle of a's.
+bool covers(const Conv2d& a, const Conv2d& b) {
+  const auto centred = [](int64_t kernel_a, int64_t kernel_b, int64_t padding_a, int64_t padding_b) {
+    return kernel_a >= kernel_b && (kernel_a - kernel_b) % 2 == 0 && padding_a - padding_b == (kernel_a - kernel_b) / 2;
+  };
+  return a.out_channels == b.out_channels && a.stride == b.stride && a.dilation == Size2d{1, 1} &&
+         b.dilation == Size2d{1, 1} && !a.padding.same && !b.padding.same && b.groups % a.groups == 0 &&
+         centred(a.kernel[0], b.kernel[0], a.padding.top, b.padding.top) &&
+         centred(a.kernel[0], b.kernel[0], a.padding.bottom, b.padding.bottom) &&
+         centred(a.kernel[1], b.kernel[1], a.padding.left, b.padding.left) &&
+         centred(a.kernel[1], b.kernel[1], a.padding.right, b.padding.right);
+}
+
+// What `id` computes of `source`, as a convolution.
+std::optional<Conv2d> as_conv(const Graph& graph, NodeId id, NodeId source) {
+  const int64_t channels = graph.nodes[source].channels;
+  Conv2d identity{.out_channels = channels, .groups = channels};
+  if (id == source) return identity;
+  const Node& node = graph.nodes[id];
+  if (node.inputs.size() != 1 || node.inputs[0] != source) return std::nullopt;
+  if (const auto* conv = std::get_if<Conv2d>(&node.op))
+    return conv->activation == Activation::identity ? std::optional(*conv) : std::nullopt;
+  const auto* affine = std::get_if<Affine>(&node.op);
+  if (affine == nullptr || affine->activation != Activation::identity) return std::nullopt;
+  identity.folded = {*affine};
+  return identity;
+}
+
+// The convolution that is the sum of two branches, of which the first is the larger, if there is one.
+std::optional<Conv2d> merge(const Conv2d& a, const Conv2d& b) {
+  if (!covers(a, b)) return covers(b, a) ? merge(b, a) : std::nullopt;
+  Conv2d sum{
+      .out_channels = a.out_channels, .kernel = a.kernel, .stride = a.stride, .padding = a.padding, .groups = a.groups};
+  for (const Conv2d& part : {a, b}) {
+    if (!part.branches.empty() && part.folded.empty())
+      sum.branches.insert(sum.branches.end(), part.branches.begin(), part.branches.end());
+    else
+      sum.branches.push_back(part);
+  }
+  return sum;
+}
+
+// Where the node adds branches of one value that are convolutions, or the value itself, lets the first convolution
+// compute the sum, and returns it.
+std::optional<NodeId> merge_sum(Graph& graph, NodeId id, std::vector<int>& uses) {
+  const Node& node = graph.nodes[id];
+  const auto* binary = std::get_if<Binary>(&node.op);
+  if (binary == nullptr || binary->kind != Binary::Kind::add) return std::nullopt;
+  for (const auto& [first, second] : {std::pair{0, 1}, std::pair{1, 0}}) {
+    const NodeId a = node.inputs[static_cast<size_t>(first)], b = node.inputs[static_cast<size_t>(second)];
+    if (!std::holds_alternative<Conv2d>(graph.nodes[a].op) || uses[a] != 1) continue;
+    const NodeId source = graph.nodes[a].inputs[0];
+    if (b != source && uses[b] != 1) continue;
+    const std::optional<Conv2d> conv = as_conv(graph, a, source), other = as_conv(graph, b, source);
+    std::optional<Conv2d> sum = conv && other ? merge(*conv, *other) : std::nullopt;
+    if (!sum) continue;
+    graph.nodes[a].op = *std::move(sum);
+    uses[a] = uses[id];
+    --uses[source];  // which the other branch read
+    return a;
+  }
+  return std::nullopt;
 }
 
 bool is_identity(const Op& op) {
@@ -102,6 +168,9 @@ void fuse(Network& network, std::span<NodeId> outputs) {
   std::iota(replaced_by.begin(), replaced_by.end(), 0);
   for (size_t i = 0; i < nodes.size(); ++i) {
     for (NodeId& input : nodes[i].inputs) input = replaced_by[input];
+    if (const std::optional<NodeId> sum =
+            needed[i] ? merge_sum(network.graph, static_cast<NodeId>(i), uses) : std::nullopt)
+      replaced_by[i] = *sum;
     if (nodes[i].inputs.size() != 1 || !needed[i]) continue;
     const NodeId producer = nodes[i].inputs[0];
     if (is_identity(nodes[i].op)) {

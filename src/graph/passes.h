@@ -8,8 +8,8 @@
 namespace wimm {
 
 // Folds affine steps (batch norm, layer scale) into the convolution or linear layer before them, and activations into
-// the convolution, linear layer, normalisation or sum before them; drops identities. Values in `outputs` stay
-// available; their ids are updated, as are the network's own.
+// the convolution, linear layer, normalisation or sum before them; makes one convolution of branches that are summed;
+// drops identities. Values in `outputs` stay available; their ids are updated, as are the network's own.
 void fuse(Network& network, std::span<NodeId> outputs);
 
 // Marks the 3×3 convolutions that Winograd's algorithm computes faster. Its rounding error is about ten times that of

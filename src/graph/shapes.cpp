@@ -39,6 +39,11 @@ Sides resolve_axis(int64_t size, int64_t kernel, int64_t stride, int64_t dilatio
 
 Size2d spatial(const Shape& shape) { return {shape[1], shape[2]}; }
 
+Size2d round_up(Size2d size, Size2d multiple) {
+  return {(size[0] + multiple[0] - 1) / multiple[0] * multiple[0],
+          (size[1] + multiple[1] - 1) / multiple[1] * multiple[1]};
+}
+
 // Pooled or token values have no height and width of their own.
 const Shape& image(const Shape& shape, const Node& node) {
   if (shape.size() != 4)
@@ -80,6 +85,15 @@ void check_same_size(const Node& node, std::span<const Shape> inputs) {
                                               "; use a height and a width that are multiples of 32");
 }
 
+// An image's height (axis 0) or width must be a multiple of `divisor`.
+void check_multiple(const Node& node, const Shape& image, int64_t divisor, size_t axis) {
+  if (image[axis + 1] % divisor != 0)
+    throw Error(ErrorCode::input_shape, "the image's size does not suit: " + node.name + " gets " +
+                                            std::to_string(image[1]) + " × " + std::to_string(image[2]) +
+                                            "; use a height and a width that are multiples of " +
+                                            std::to_string(divisor));
+}
+
 }  // namespace
 
 Padding resolve_padding(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding,
@@ -116,6 +130,18 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
             return op.only_smaller ? Shape{in[0], std::max(in[1], op.size[0]), std::max(in[2], op.size[1]), in[3]}
                                    : Shape{in[0], op.size[0], op.size[1], in[3]};
           },
+          [&](const AdaptiveMaxPool& op) {
+            Shape shape = image(inputs[0], node);
+            for (const size_t axis : {0, 1}) {
+              check_multiple(node, shape, op.size[axis], axis);
+              shape[axis + 1] = op.size[axis];
+            }
+            return shape;
+          },
+          [&](const BilinearTransform& op) {
+            for (const size_t axis : {0, 1}) check_multiple(node, image(inputs[0], node), op.block, axis);
+            return inputs[0];
+          },
           [&](const GlobalPool& op) {
             const int64_t batch = inputs[0].size() == 3 ? inputs[0][0] : image(inputs[0], node)[0];
             return op.keep_dims ? Shape{batch, 1, 1, node.channels} : Shape{batch, node.channels};
@@ -133,13 +159,24 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
             const Shape& in = image(inputs[0], node);
             return Shape{in[0], in[1] * op.factor, in[2] * op.factor, in[3]};
           },
+          [&](const Interpolate& op) {
+            const Shape& in = image(inputs[0], node);
+            const Size2d size =
+                inputs.size() > 1 ? spatial(image(inputs[1], node)) : round_up(spatial(in), op.multiple_of);
+            return Shape{in[0], size[0], size[1], in[3]};
+          },
+          [&](const ToPatches& op) {
+            const Shape& in = image(inputs[0], node);
+            const int64_t area = op.patch[0] * op.patch[1];
+            return Shape{in[0] * area, in[1] * in[2] / area, in[3]};
+          },
+          [&](const FromPatches& op) {
+            const Size2d size = round_up(spatial(image(inputs[1], node)), op.patch);
+            return Shape{inputs[1][0], size[0], size[1], inputs[0][2]};
+          },
           [&](const SpaceToDepth& op) {
             const Shape& in = image(inputs[0], node);
-            if (in[1] % op.factor != 0 || in[2] % op.factor != 0)
-              throw Error(ErrorCode::input_shape, "the image's size does not suit: " + node.name + " gets " +
-                                                      std::to_string(in[1]) + " × " + std::to_string(in[2]) +
-                                                      "; use a height and a width that are multiples of " +
-                                                      std::to_string(op.factor));
+            for (const size_t axis : {0, 1}) check_multiple(node, in, op.factor, axis);
             return Shape{in[0], in[1] / op.factor, in[2] / op.factor, node.channels};
           },
           [&](const Binary&) {
@@ -234,6 +271,7 @@ std::string_view kind_of(const Op& op) {
                                                "group_norm",
                                                "layer_norm",
                                                "rms_norm",
+                                               "global_response_norm",
                                                "evo_norm_s0",
                                                "filter_response_norm",
                                                "binary",
@@ -265,7 +303,14 @@ std::string_view kind_of(const Op& op) {
                                                "star_relu",
                                                "add_fourier_positions",
                                                "cross_covariance",
-                                               "mix_levels"};
+                                               "mix_levels",
+                                               "interpolate",
+                                               "to_patches",
+                                               "from_patches",
+                                               "adaptive_max_pool",
+                                               "bilinear_transform",
+                                               "linear_attention",
+                                               "separable_attention"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

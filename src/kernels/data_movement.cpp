@@ -1,4 +1,4 @@
-// Concatenation, slices, upsampling, space to depth, padding, flattening.
+// Concatenation, slices, upsampling, space to depth, patches, padding, flattening.
 #include <algorithm>
 #include <cstring>
 
@@ -83,6 +83,35 @@ class SpaceToDepthKernel final : public Kernel {
  private:
   int64_t factor_;
   Shape in_, out_;
+};
+
+// Copies between an image and its patches, a pixel at a time.
+class PatchesKernel final : public Kernel {
+ public:
+  PatchesKernel(Size2d patch, bool back) : patch_(patch), back_(back) {}
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    image_ = back_ ? output : inputs[0];
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const int64_t height = image_[1], width = image_[2], channels = image_[3], area = patch_[0] * patch_[1],
+                  columns = width / patch_[1], patches = height * width / area;
+    pool.parallel_for(image_[0] * height, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row)
+        for (int64_t x = 0; x < width; ++x) {
+          const int64_t n = row / height, y = row % height;
+          const int64_t place = y % patch_[0] * patch_[1] + x % patch_[1],
+                        patch = y / patch_[0] * columns + x / patch_[1];
+          const int64_t pixel = (row * width + x) * channels, token = ((n * area + place) * patches + patch) * channels;
+          copy(inputs[0] + (back_ ? token : pixel), channels, output + (back_ ? pixel : token));
+        }
+    });
+  }
+
+ private:
+  Size2d patch_;
+  bool back_;
+  Shape image_;
 };
 
 class PadKernel final : public Kernel {
@@ -179,6 +208,8 @@ std::unique_ptr<Kernel> make_channel_copies(std::vector<ChannelCopy> copies, con
 }
 std::unique_ptr<Kernel> make_kernel(const Upsample& op) { return std::make_unique<UpsampleKernel>(op.factor); }
 std::unique_ptr<Kernel> make_kernel(const SpaceToDepth& op) { return std::make_unique<SpaceToDepthKernel>(op.factor); }
+std::unique_ptr<Kernel> make_kernel(const ToPatches& op) { return std::make_unique<PatchesKernel>(op.patch, false); }
+std::unique_ptr<Kernel> make_kernel(const FromPatches& op) { return std::make_unique<PatchesKernel>(op.patch, true); }
 std::unique_ptr<Kernel> make_kernel(const Pad& op) { return std::make_unique<PadKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const Flatten&) { return std::make_unique<FlattenKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader) {

@@ -139,16 +139,46 @@ class StarReluKernel final : public Kernel {
 
 template <class Layer>
 FoldedWeights read_weights(const Layer& op, int64_t out, ParameterReader& reader) {
-  return {reader.read(op.weight), op.bias == no_id ? std::vector<float>(out) : reader.read(op.bias)};
+  return {op.weight == no_id ? std::vector<float>(out, 1.0f) : reader.read(op.weight),
+          op.bias == no_id ? std::vector<float>(out) : reader.read(op.bias)};
 }
 
-// Gives `weights` mean 0 and variance 1.
-void standardize(std::span<float> weights, double eps) {
+// Adds the weights of a branch of `op`, whose kernel is no larger and whose groups are as many or more, in the middle.
+void add_branch(const Conv2d& op, const Conv2d& branch, const FoldedWeights& from, FoldedWeights& to) {
+  const int64_t out = op.out_channels, in = static_cast<int64_t>(to.weight.size()) / out / op.kernel[0] / op.kernel[1],
+                branch_in = in * op.groups / branch.groups;
+  const auto [height, width] = branch.kernel;
+  const int64_t top = (op.kernel[0] - height) / 2, left = (op.kernel[1] - width) / 2;
+  const float* weight = from.weight.data();
+  for (int64_t o = 0; o < out; ++o) {
+    const int64_t first = o / (out / branch.groups) * branch_in - o / (out / op.groups) * in;
+    for (int64_t i = first; i < first + branch_in; ++i)
+      for (int64_t y = top; y < top + height; ++y)
+        for (int64_t x = left; x < left + width; ++x)
+          to.weight[((o * in + i) * op.kernel[0] + y) * op.kernel[1] + x] += *weight++;
+    to.bias[o] += from.bias[o];
+  }
+}
+
+FoldedWeights add_branches(const Conv2d& op, std::string_view layer, ParameterReader& reader) {
+  std::vector<FoldedWeights> parts;
+  for (const Conv2d& branch : op.branches) parts.push_back(read_folded(branch, layer, reader));
+  const Conv2d& any = op.branches[0];
+  const auto count = static_cast<int64_t>(parts[0].weight.size());
+  const int64_t inputs = count / (op.out_channels * any.kernel[0] * any.kernel[1]) * any.groups / op.groups;
+  FoldedWeights sum{std::vector<float>(op.out_channels * inputs * op.kernel[0] * op.kernel[1]),
+                    std::vector<float>(op.out_channels)};
+  for (size_t i = 0; i < parts.size(); ++i) add_branch(op, op.branches[i], parts[i], sum);
+  return sum;
+}
+
+// Gives `weights` mean 0 and variance 1, times `gain`.
+void standardize(std::span<float> weights, double eps, double gain) {
   const auto count = static_cast<double>(weights.size());
   double mean = 0, variance = 0;
   for (const float w : weights) mean += w / count;
   for (const float w : weights) variance += (w - mean) * (w - mean) / count;
-  const double inverse_std = 1 / std::sqrt(variance + eps);
+  const double inverse_std = gain / std::sqrt(variance + eps);
   for (float& w : weights) w = static_cast<float>((w - mean) * inverse_std);
 }
 
@@ -188,7 +218,9 @@ void apply_activation(Activation activation, Rows<const float> x, Rows<float> y,
 
 ScaleShift read_affine(const Affine& op, int64_t channels, std::string_view layer, ParameterReader& reader) {
   const auto read = [&](ParameterId id, float otherwise) {
-    return id == no_id ? std::vector<float>(channels, otherwise) : reader.read(id);
+    std::vector<float> values = id == no_id ? std::vector<float>(channels, otherwise) : reader.read(id);
+    if (values.size() == 1) values.assign(channels, values[0]);
+    return values;
   };
   ScaleShift affine{read(op.weight, 1), read(op.bias, 0)};
   if (op.mean == no_id) return affine;
@@ -207,11 +239,14 @@ ScaleShift read_affine(const Affine& op, int64_t channels, std::string_view laye
 }
 
 FoldedWeights read_folded(const Conv2d& op, std::string_view layer, ParameterReader& reader) {
-  FoldedWeights weights = read_weights(op, op.out_channels, reader);
+  FoldedWeights weights =
+      op.branches.empty() ? read_weights(op, op.out_channels, reader) : add_branches(op, layer, reader);
   if (op.standardize) {
     const std::span<float> all = weights.weight;
     const size_t row = all.size() / op.out_channels;
-    for (size_t begin = 0; begin < all.size(); begin += row) standardize(all.subspan(begin, row), *op.standardize);
+    const std::vector<float> gain = op.gain == no_id ? std::vector<float>(op.out_channels, 1.0f) : reader.read(op.gain);
+    for (size_t o = 0; o < gain.size(); ++o)
+      standardize(all.subspan(o * row, row), *op.standardize, gain[o] * op.gain_scale);
   }
   fold(weights, op.folded, layer, reader);
   return weights;

@@ -17,6 +17,9 @@ bool is_view(const Op& op, const Shape& input) {
   if (const auto* pool = std::get_if<AdaptiveAvgPool>(&op))
     return input.size() == 4 && (pool->only_smaller ? input[1] >= pool->size[0] && input[2] >= pool->size[1]
                                                     : input[1] == pool->size[0] && input[2] == pool->size[1]);
+  if (const auto* interpolate = std::get_if<Interpolate>(&op))
+    return interpolate->multiple_of != Size2d{1, 1} && input.size() == 4 &&
+           input[1] % interpolate->multiple_of[0] == 0 && input[2] % interpolate->multiple_of[1] == 0;
   return std::holds_alternative<Flatten>(op) && input.size() == 4 && input[1] * input[2] == 1;
 }
 
@@ -73,6 +76,7 @@ std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterRead
                         [&](const GroupNorm& op) { return make_kernel(op, channels, reader); },
                         [&](const LayerNorm& op) { return make_kernel(op, channels, reader); },
                         [&](const RmsNorm& op) { return make_kernel(op, channels, reader); },
+                        [&](const GlobalResponseNorm& op) { return make_kernel(op, channels, reader); },
                         [&](const EvoNormS0& op) { return make_kernel(op, channels, reader); },
                         [&](const FilterResponseNorm& op) { return make_kernel(op, channels, reader); },
                         [&](const ChannelConv& op) { return make_kernel(op, reader); },

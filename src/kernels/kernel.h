@@ -65,12 +65,14 @@ std::unique_ptr<Kernel> make_kernel(const StarRelu& op, ParameterReader& reader)
 std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const LayerNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const RmsNorm& op, int64_t channels, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const GlobalResponseNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const EvoNormS0& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const FilterResponseNorm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const Binary& op, const Strides& strides);
 std::unique_ptr<Kernel> make_kernel(const MaxPool& op, const Strides& strides);
 std::unique_ptr<Kernel> make_kernel(const AvgPool& op, const Strides& strides);
 std::unique_ptr<Kernel> make_kernel(const AdaptiveAvgPool& op);
+std::unique_ptr<Kernel> make_kernel(const AdaptiveMaxPool& op);
 std::unique_ptr<Kernel> make_kernel(const GlobalPool& op, const Strides& strides);
 // For Concat and Slice: channels [from, from + size) of an input become those from `to` on.
 struct ChannelCopy {
@@ -80,6 +82,9 @@ struct ChannelCopy {
 std::unique_ptr<Kernel> make_channel_copies(std::vector<ChannelCopy> copies, const Strides& strides);
 std::unique_ptr<Kernel> make_kernel(const Upsample& op);
 std::unique_ptr<Kernel> make_kernel(const SpaceToDepth& op);
+std::unique_ptr<Kernel> make_kernel(const Interpolate& op);
+std::unique_ptr<Kernel> make_kernel(const ToPatches& op);
+std::unique_ptr<Kernel> make_kernel(const FromPatches& op);
 std::unique_ptr<Kernel> make_kernel(const Pad& op);
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const LearnedTokens& op, ParameterReader& reader);
@@ -95,6 +100,9 @@ std::unique_ptr<Kernel> make_kernel(const CrossCovariance& op, ParameterReader& 
 std::unique_ptr<Kernel> make_kernel(const DifferentialMix& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const AttentionPool& op);
 std::unique_ptr<Kernel> make_kernel(const MixLevels& op);
+std::unique_ptr<Kernel> make_kernel(const LinearAttention& op);
+std::unique_ptr<Kernel> make_kernel(const SeparableAttention& op);
+std::unique_ptr<Kernel> make_kernel(const BilinearTransform& op);
 std::unique_ptr<Kernel> make_kernel(const MixExperts& op);
 std::unique_ptr<Kernel> make_kernel(const MixSplits& op, const Strides& strides);
 std::unique_ptr<Kernel> make_kernel(const Flatten& op);

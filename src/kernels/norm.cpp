@@ -1,5 +1,5 @@
-// Normalisations by statistics of the value itself: group norm, layer norm, RMS norm, EvoNorm-S0 and filter response
-// norm.
+// Normalisations by statistics of the value itself: group norm, layer norm, RMS norm, global response norm, EvoNorm-S0
+// and filter response norm.
 #include <algorithm>
 #include <cmath>
 
@@ -151,7 +151,8 @@ class EvoNormS0Kernel final : public Kernel {
   EvoNormS0Kernel(const EvoNormS0& op, ParameterReader& reader)
       : statistics_(op.groups, op.eps),
         groups_(op.groups),
-        v_(read_padded(op.v, reader)),
+        gated_(op.v != no_id),
+        v_(gated_ ? read_padded(op.v, reader) : std::vector<float>{}),
         weight_(read_padded(op.weight, reader)),
         bias_(read_padded(op.bias, reader)) {}
 
@@ -167,8 +168,14 @@ class EvoNormS0Kernel final : public Kernel {
       const int64_t image = n * pixels * channels;
       const auto groups = statistics_.compute(inputs[0] + image, pixels, channels, pool);
       for (int64_t c = 0; c < channels; ++c) scale[c] = weight_[c] * groups[c / size].inverse_std;
-      map_rows(inputs[0] + image, output + image, pixels, channels, pool,
-               [&](f32x4 x, int64_t c) { return x * sigmoid(x * load(&v_[c])) * load(&scale[c]) + load(&bias_[c]); });
+      const auto norm = [&](auto&& gate) {
+        map_rows(inputs[0] + image, output + image, pixels, channels, pool,
+                 [&](f32x4 x, int64_t c) { return gate(x, c) * load(&scale[c]) + load(&bias_[c]); });
+      };
+      if (gated_)
+        norm([&](f32x4 x, int64_t c) { return x * sigmoid(x * load(&v_[c])); });
+      else
+        norm([](f32x4 x, int64_t) { return x; });
     }
   }
 
@@ -177,6 +184,7 @@ class EvoNormS0Kernel final : public Kernel {
  private:
   GroupStatistics statistics_;
   int64_t groups_;
+  bool gated_;
   std::vector<float> v_, weight_, bias_;
   Shape shape_;
 };
@@ -214,6 +222,43 @@ class FilterResponseNormKernel final : public Kernel {
  private:
   double eps_;
   std::vector<float> weight_, bias_, tau_;
+  Shape shape_;
+};
+
+class GlobalResponseNormKernel final : public Kernel {
+ public:
+  GlobalResponseNormKernel(const GlobalResponseNorm& op, ParameterReader& reader)
+      : eps_(op.eps), weight_(read_padded(op.weight, reader)), bias_(read_padded(op.bias, reader)) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    shape_ = inputs[0];
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const int64_t channels = shape_[3], pixels = shape_[1] * shape_[2];
+    std::vector<double> norms(static_cast<size_t>(channels));
+    std::vector<float> scale(weight_.size());
+    for (int64_t n = 0; n < shape_[0]; ++n) {
+      const int64_t image = n * pixels * channels;
+      const std::vector<Moments> moments = channel_moments(inputs[0] + image, pixels, channels, pool);
+      double mean = 0;
+      for (int64_t c = 0; c < channels; ++c) {
+        const double mean_square = moments[c].variance + moments[c].mean * moments[c].mean;
+        norms[c] = std::sqrt(mean_square * static_cast<double>(pixels));
+        mean += norms[c] / static_cast<double>(channels);
+      }
+      for (int64_t c = 0; c < channels; ++c) scale[c] = static_cast<float>(1 + weight_[c] * norms[c] / (mean + eps_));
+      map_rows(inputs[0] + image, output + image, pixels, channels, pool,
+               [&](f32x4 x, int64_t c) { return x * load(&scale[c]) + load(&bias_[c]); });
+    }
+  }
+
+  size_t weight_bytes() const override { return 2 * weight_.size() * sizeof(float); }
+
+ private:
+  double eps_;
+  std::vector<float> weight_, bias_;
   Shape shape_;
 };
 
@@ -267,7 +312,7 @@ class LayerNormKernel final : public Kernel {
 class RmsNormKernel final : public Kernel {
  public:
   RmsNormKernel(const RmsNorm& op, ParameterReader& reader)
-      : eps_(static_cast<float>(op.eps)), weight_(read_padded(op.weight, reader)) {}
+      : eps_(static_cast<float>(op.eps)), variance_(op.variance), weight_(read_padded(op.weight, reader)) {}
 
   size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
     channels_ = static_cast<int64_t>(weight_.size() - overread_floats);
@@ -285,12 +330,15 @@ class RmsNormKernel final : public Kernel {
 
  private:
   void norm(const float* x, float* y) const {
-    const float mean = sum_of(x, channels_, [](f32x4 v) { return v * v; }) / static_cast<float>(channels_);
-    const float inverse = 1 / std::sqrt(mean + eps_);
+    const auto count = static_cast<float>(channels_);
+    const float mean = variance_ ? sum_of(x, channels_, [](f32x4 v) { return v; }) / count : 0;
+    const float squares = sum_of(x, channels_, [=](f32x4 v) { return (v - mean) * (v - mean); });
+    const float inverse = 1 / std::sqrt(squares / (variance_ ? count - 1 : count) + eps_);
     map4(x, y, 0, channels_, [&](f32x4 v, int64_t c) { return v * inverse * load(&weight_[c]); });
   }
 
   float eps_;
+  bool variance_;
   std::vector<float> weight_;
   int64_t channels_ = 0, rows_ = 0;
 };
@@ -305,6 +353,9 @@ std::unique_ptr<Kernel> make_kernel(const LayerNorm& op, int64_t, ParameterReade
 }
 std::unique_ptr<Kernel> make_kernel(const RmsNorm& op, int64_t, ParameterReader& reader) {
   return std::make_unique<RmsNormKernel>(op, reader);
+}
+std::unique_ptr<Kernel> make_kernel(const GlobalResponseNorm& op, int64_t, ParameterReader& reader) {
+  return std::make_unique<GlobalResponseNormKernel>(op, reader);
 }
 std::unique_ptr<Kernel> make_kernel(const EvoNormS0& op, int64_t, ParameterReader& reader) {
   return std::make_unique<EvoNormS0Kernel>(op, reader);

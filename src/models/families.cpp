@@ -1,4 +1,4 @@
-// The list of families.
+// The list of families, which CMake makes: see cmake/families.cmake.
 #include "models/families.h"
 
 #include <algorithm>
@@ -7,49 +7,16 @@
 
 namespace wimm {
 
+#define WIMM_FAMILY(module) Family module##_family();
+#include "families.inc"
+#undef WIMM_FAMILY
+
 std::span<const Family> families() {
-  // clang-format off
+#define WIMM_FAMILY(module) module##_family(),
   static const Family all[] = {
-      cspnet_family(),
-      deit_family(),
-      densenet_family(),
-      dla_family(),
-      dpn_family(),
-      efficientnet_family(),
-      focalnet_family(),
-      gluon_xception_family(),
-      hardcorenas_family(),
-      hrnet_family(),
-      inception_resnet_v2_family(),
-      inception_v3_family(),
-      inception_v4_family(),
-      metaformer_family(),
-      mlp_mixer_family(),
-      mobilenetv3_family(),
-      nasnet_family(),
-      pit_family(),
-      pnasnet_family(),
-      pvt_v2_family(),
-      regnet_family(),
-      res2net_family(),
-      resnest_family(),
-      resnet_family(),
-      resnetv2_family(),
-      rexnet_family(),
-      selecsls_family(),
-      senet_family(),
-      sknet_family(),
-      tresnet_family(),
-      vgg_family(),
-      visformer_family(),
-      vision_transformer_family(),
-      vision_transformer_hybrid_family(),
-      vovnet_family(),
-      xception_aligned_family(),
-      xception_family(),
-      xcit_family(),
+#include "families.inc"
   };
-  // clang-format on
+#undef WIMM_FAMILY
   return all;
 }
 

@@ -29,46 +29,7 @@ struct Family {
   Network (*build)(std::string_view variant, const BuildOptions& options);
 };
 
-// One a file of this folder.
-Family cspnet_family();
-Family deit_family();
-Family densenet_family();
-Family dla_family();
-Family dpn_family();
-Family efficientnet_family();
-Family focalnet_family();
-Family gluon_xception_family();
-Family hardcorenas_family();
-Family hrnet_family();
-Family inception_resnet_v2_family();
-Family inception_v3_family();
-Family inception_v4_family();
-Family metaformer_family();
-Family mlp_mixer_family();
-Family mobilenetv3_family();
-Family nasnet_family();
-Family pit_family();
-Family pnasnet_family();
-Family pvt_v2_family();
-Family regnet_family();
-Family res2net_family();
-Family resnest_family();
-Family resnet_family();
-Family resnetv2_family();
-Family rexnet_family();
-Family selecsls_family();
-Family senet_family();
-Family sknet_family();
-Family tresnet_family();
-Family vgg_family();
-Family visformer_family();
-Family vision_transformer_family();
-Family vision_transformer_hybrid_family();
-Family vovnet_family();
-Family xception_aligned_family();
-Family xception_family();
-Family xcit_family();
-
+// One a file of this folder: `Family <module>_family();`. Those that are built in:
 std::span<const Family> families();
 // Every variant of every family.
 std::vector<std::string_view> list_variants();

@@ -7,6 +7,8 @@ NodeId norm_act(const Scope& scope, std::string_view name, NodeId x, const NormA
   switch (options.norm) {
     case Norm::evo_s0:
       return scope.evo_norm_s0(name, x, 32, options.eps);
+    case Norm::evo_s0a:
+      return scope.evo_norm_s0(name, x, scope.channels(x) / 16, 1e-3, options.activation != Activation::identity);
     case Norm::filter_response:
       return scope.filter_response_norm(name, x, options.eps);
     case Norm::group:

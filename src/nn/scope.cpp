@@ -1,6 +1,7 @@
 // Parameters and nodes under timm's module path.
 #include "nn/scope.h"
 
+#include <cmath>
 #include <utility>
 
 namespace wimm::nn {
@@ -45,6 +46,10 @@ Conv2d Scope::declare_conv2d(std::string_view name, int64_t in_channels, const C
   const Shape shape{options.out_channels, in_channels / options.groups, height, width};
   conv.weight = scope.parameter("weight", shape, Init::conv);
   if (options.bias) conv.bias = scope.parameter("bias", {options.out_channels}, Init::zeros);
+  if (options.gain) {
+    conv.gain = scope.parameter("gain", {options.out_channels, 1, 1, 1}, Init::ones);
+    conv.gain_scale = *options.gain / std::sqrt(static_cast<double>(shape[1] * height * width));
+  }
   return conv;
 }
 
@@ -109,13 +114,28 @@ NodeId Scope::layer_norm(std::string_view name, NodeId x, double eps) const {
   return scope.node(norm, {x}, c);
 }
 
-NodeId Scope::evo_norm_s0(std::string_view name, NodeId x, int64_t groups, double eps) const {
+NodeId Scope::rms_norm(std::string_view name, NodeId x, double eps, bool variance) const {
+  const Scope scope = (*this)[name];
+  const ParameterId weight = scope.parameter("weight", {channels(x)}, Init::ones);
+  return scope.node(RmsNorm{eps, weight, variance}, {x}, channels(x));
+}
+
+NodeId Scope::global_response_norm(std::string_view name, NodeId x, double eps) const {
+  const Scope scope = (*this)[name];
+  const int64_t c = channels(x);
+  GlobalResponseNorm norm{.eps = eps,
+                          .weight = scope.parameter("weight", {c}, Init::zeros),
+                          .bias = scope.parameter("bias", {c}, Init::zeros)};
+  return scope.node(norm, {x}, c);
+}
+
+NodeId Scope::evo_norm_s0(std::string_view name, NodeId x, int64_t groups, double eps, bool gated) const {
   const Scope scope = (*this)[name];
   const int64_t c = channels(x);
   EvoNormS0 norm{.groups = groups, .eps = eps};
   norm.weight = scope.parameter("weight", {c}, Init::ones);
   norm.bias = scope.parameter("bias", {c}, Init::zeros);
-  norm.v = scope.parameter("v", {c}, Init::ones);
+  if (gated) norm.v = scope.parameter("v", {c}, Init::ones);
   return scope.node(norm, {x}, c);
 }
 

@@ -29,6 +29,9 @@ struct ConvOptions {
   Padding padding{};
   bool bias = false;
   std::optional<double> standardize{};  // as Conv2d's
+  // Scaled weight standardisation (arXiv 2101.08692): its weights are multiplied by this, by a parameter "gain", and
+  // divided by √fan_in.
+  std::optional<double> gain{};
 };
 
 // A place in the module tree. Cheap to copy; the graph outlives it.
@@ -60,7 +63,9 @@ class Scope {
   NodeId inplace_batch_norm(std::string_view name, NodeId x, double eps = 1e-5) const;  // has no num_batches_tracked
   NodeId group_norm(std::string_view name, NodeId x, int64_t groups, double eps = 1e-5) const;
   NodeId layer_norm(std::string_view name, NodeId x, double eps = 1e-6) const;
-  NodeId evo_norm_s0(std::string_view name, NodeId x, int64_t groups, double eps = 1e-5) const;
+  NodeId rms_norm(std::string_view name, NodeId x, double eps = 1e-6, bool variance = false) const;
+  NodeId global_response_norm(std::string_view name, NodeId x, double eps = 1e-6) const;
+  NodeId evo_norm_s0(std::string_view name, NodeId x, int64_t groups, double eps = 1e-5, bool gated = true) const;
   NodeId filter_response_norm(std::string_view name, NodeId x, double eps = 1e-5) const;
   NodeId linear(std::string_view name, NodeId x, int64_t out_features, bool bias = true) const;
   NodeId activate(std::string_view name, NodeId x, Activation activation) const;

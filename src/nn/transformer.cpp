@@ -13,7 +13,8 @@ double scale_of(int64_t depth) { return 1 / std::sqrt(static_cast<double>(depth)
 NodeId head_norm(const Scope& scope, std::string_view name, NodeId x, int64_t channels, const TokenNorm& norm) {
   const Scope module = scope[name];
   const ParameterId weight = module.parameter("weight", {channels}, Init::ones);
-  if (norm.kind == TokenNorm::Kind::rms) return module.node(RmsNorm{norm.eps, weight}, {x}, scope.channels(x));
+  if (norm.kind != TokenNorm::Kind::layer)
+    return module.node(RmsNorm{norm.eps, weight, norm.kind == TokenNorm::Kind::simple}, {x}, scope.channels(x));
   const ParameterId bias = module.parameter("bias", {channels}, Init::zeros);
   return module.node(LayerNorm{norm.eps, weight, bias}, {x}, scope.channels(x));
 }
@@ -144,6 +145,7 @@ NodeId mlp(const Scope& scope, NodeId x, const Mlp& options) {
     }
   }
   if (options.norm) hidden = token_norm(scope, "norm", hidden, *options.norm);
+  if (options.response_norm) hidden = scope.global_response_norm("grn", hidden);
   return layer("fc2", hidden, channels);
 }
 

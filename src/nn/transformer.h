@@ -1,4 +1,4 @@
-// Blocks of transformers on tokens [N, L, C].
+// Blocks of transformers on tokens [N, L, C], and of those on images [N, H, W, C].
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace wimm::nn {
 
 // A normalisation of each token's channels, or of each head's.
 struct TokenNorm {
-  enum class Kind : uint8_t { layer, rms } kind = Kind::layer;
+  enum class Kind : uint8_t { layer, rms, simple } kind = Kind::layer;
   double eps = 1e-6;
 };
 
@@ -56,6 +56,7 @@ struct Mlp {
   Activation activation = Activation::gelu;
   bool bias = true;
   std::optional<TokenNorm> norm{};  // before fc2
+  bool response_norm = false;       // before fc2, of an image: "grn"
   bool conv = false;                // 1×1 convolutions, which compute the same
 };
 

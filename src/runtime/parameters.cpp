@@ -302,13 +302,15 @@ std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>&
   const auto use_all = [&](const std::vector<Affine>& affines) {
     for (const Affine& affine : affines) use(affine.weight, affine.bias, affine.mean, affine.var);
   };
+  const auto use_conv = [&](const auto& self, const Conv2d& op) -> void {
+    use(op.weight, op.bias, op.gain);
+    use_all(op.folded);
+    for (const Conv2d& branch : op.branches) self(self, branch);
+  };
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (!needed_nodes[i]) continue;
     std::visit(Overloaded{
-                   [&](const Conv2d& op) {
-                     use(op.weight, op.bias);
-                     use_all(op.folded);
-                   },
+                   [&](const Conv2d& op) { use_conv(use_conv, op); },
                    [&](const Affine& op) { use(op.weight, op.bias, op.mean, op.var); },
                    [&](const Linear& op) {
                      use(op.weight, op.bias);
@@ -321,6 +323,7 @@ std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>&
                    [&](const GroupNorm& op) { use(op.weight, op.bias); },
                    [&](const LayerNorm& op) { use(op.weight, op.bias); },
                    [&](const RmsNorm& op) { use(op.weight); },
+                   [&](const GlobalResponseNorm& op) { use(op.weight, op.bias); },
                    [&](const LearnedTokens& op) { use(op.tokens); },
                    [&](const AddPositions& op) { use(op.positions); },
                    [&](const DifferentialMix& op) { use(op.q1, op.k1, op.q2, op.k2); },

@@ -43,7 +43,7 @@ std::optional<Match> match_at(std::string_view name, size_t at, std::string_view
   return match;
 }
 
-std::string apply(const Rule& rule, const std::string& name) {
+std::string renamed(const Rule& rule, const std::string& name) {
   std::string result;
   for (size_t at = 0; at < name.size();) {
     const bool inside_number = at > 0 && is_digit(name[at - 1]) && rule.from.starts_with('#');
@@ -125,7 +125,7 @@ void rename_layout(std::span<const std::string> parameters, std::vector<std::str
         std::ranges::find(parameters, parameter) != parameters.end() && std::ranges::find(names, tensor) != names.end();
     if (!suits) continue;
     for (const Rule& rule : rules)
-      for (std::string& name : names) name = apply(rule, name);
+      for (std::string& name : names) name = renamed(rule, name);
   }
 }
 

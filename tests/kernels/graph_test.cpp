@@ -200,6 +200,47 @@ TEST_CASE("standardised weights have mean 0 and variance 1 for each output, befo
         tolerance);
   check({.out_channels = 24, .kernel = 3, .padding = nn::padding(1), .standardize = eps}, 1e-5);  // Winograd's
   check({.out_channels = 32, .kernel = 7, .groups = 32, .padding = nn::padding(3), .standardize = eps}, tolerance);
+  check({.out_channels = 24, .kernel = 3, .groups = 2, .bias = true, .standardize = eps, .gain = 1.7}, tolerance);
+}
+
+TEST_CASE("branches that are summed are one convolution, whatever their kernels, groups and normalisations") {
+  for (int64_t kernel : {3, 5})
+    for (int64_t groups : {1, 4, 16})
+      for (int64_t stride : {1, 2}) {
+        INFO("kernel ", kernel, ", groups ", groups, ", stride ", stride);
+        const auto build = [&](Scope s, NodeId x) {
+          const auto branch = [&](std::string_view name, nn::Extent extent) {
+            return s.batch_norm(std::string(name) + "_bn", s.conv2d(name, x,
+                                                                    {.out_channels = 16,
+                                                                     .kernel = extent,
+                                                                     .stride = stride,
+                                                                     .groups = groups,
+                                                                     .padding = nn::same_size_padding(extent)}));
+          };
+          NodeId sum = s.add(branch("large", kernel), branch("small", 1));
+          sum = s.add(branch("flat", {1, 3}), sum);
+          if (stride == 1) sum = s.add(s.add(sum, s.batch_norm("identity", x)), x);
+          return s.activate("act", s.batch_norm("bn", sum), Activation::relu);
+        };
+        CHECK(error_of({2, 16, 9, 7}, build) < 1e-5);  // Winograd's where it suits
+        CHECK(error_of({2, 16, 9, 7}, build, 1, false) < tolerance);
+      }
+}
+
+TEST_CASE("a sum of branches that others read too, or of other strides, stays a sum") {
+  const ConvOptions same{.out_channels = 8, .kernel = 3, .padding = nn::padding(1)};
+  CHECK(error_of({1, 8, 6, 6}, [&](Scope s, NodeId x) {
+          const NodeId a = s.conv2d("a", x, same), b = s.conv2d("b", x, {.out_channels = 8});
+          return s.mul(s.add(a, b), a);
+        }) < tolerance);
+  CHECK(error_of({1, 8, 6, 6}, [&](Scope s, NodeId x) {  // not in the middle of each other
+          ConvOptions shifted = same;
+          shifted.padding = {.top = 2, .left = 1, .bottom = 0, .right = 1};
+          return s.add(s.conv2d("a", x, same), s.conv2d("b", x, shifted));
+        }) < tolerance);
+  CHECK(error_of({1, 8, 6, 6}, [&](Scope s, NodeId x) {
+          return s.add(s.activate("act", s.conv2d("a", x, same), Activation::relu), x);
+        }) < tolerance);
 }
 
 TEST_CASE("any number of input channels is convolved") {
@@ -357,6 +398,27 @@ TEST_CASE("upsampling repeats pixels") {
   for (int64_t factor : {2, 4})
     CHECK(error_of({2, 5, 3, 4}, [&](Scope s, NodeId x) { return s["up"].node(Upsample{factor}, {x}, 5); }) <
           tolerance);
+}
+
+TEST_CASE("images are interpolated to a multiple or to another's size as PyTorch does") {
+  for (const auto mode :
+       {Interpolate::Mode::nearest, Interpolate::Mode::bilinear, Interpolate::Mode::bilinear_aligned}) {
+    CHECK(error_of({2, 6, 5, 8}, [&](Scope s, NodeId x) {
+            return s["resize"].node(Interpolate{.mode = mode, .multiple_of = {3, 4}}, {x}, 6);
+          }) < tolerance);
+    CHECK(error_of({2, 6, 7, 9}, [&](Scope s, NodeId x) {
+            const NodeId small = s.avg_pool("pool", x, {.kernel = {2, 2}, .stride = {2, 2}});
+            return s["resize"].node(Interpolate{.mode = mode}, {small, x}, 6);
+          }) < tolerance);
+  }
+}
+
+TEST_CASE("patches are sequences of pixels at the same place, and an image again") {
+  const Size2d patch{2, 3};
+  CHECK(error_of({2, 6, 4, 9}, [&](Scope s, NodeId x) {
+          const NodeId tokens = s["to"].node(ToPatches{patch}, {x}, 6);
+          return s["from"].node(FromPatches{patch}, {s.activate("act", tokens, Activation::relu), x}, 6);
+        }) < tolerance);
 }
 
 TEST_CASE("space becomes depth, in multiples of the factor alone") {

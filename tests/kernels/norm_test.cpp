@@ -1,4 +1,5 @@
-// Group norm, layer norm, RMS norm, EvoNorm-S0 and filter response norm against loops in double precision.
+// Group norm, layer norm, RMS norm, global response norm, EvoNorm-S0 and filter response norm against loops in double
+// precision.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -97,6 +98,37 @@ TEST_CASE("EvoNorm-S0 gates by its own sigmoid and divides by the deviation of e
       expected[i] = x.data[i] * gate / std::sqrt(m.variance + 1e-5) * weight.data[c] + bias.data[c];
     });
     CHECK(difference(run_kernel(*make_kernel(op, shape[3], parameters), {&x, 1}, shape), expected) < tolerance);
+
+    const EvoNormS0 ungated{.groups = groups, .eps = 1e-5, .weight = 1, .bias = 2};
+    for_each_value(x, [&](int64_t i, int64_t n, int64_t c) {
+      const Moments m = moments(x, n, c / size * size, c / size * size + size);
+      expected[i] = x.data[i] / std::sqrt(m.variance + 1e-5) * weight.data[c] + bias.data[c];
+    });
+    CHECK(difference(run_kernel(*make_kernel(ungated, shape[3], parameters), {&x, 1}, shape), expected) < tolerance);
+  }
+}
+
+TEST_CASE("global response norm scales each channel by its share of all channels' norms") {
+  for (const auto& [shape, groups, mean] : cases) {
+    CAPTURE(to_string(shape));
+    const int64_t channels = shape[3], pixels = shape[1] * shape[2];
+    const FloatTensor x = random_tensor(shape, 1, mean), weight = random_tensor({channels}, 2),
+                      bias = random_tensor({channels}, 3);
+    FixedParameters parameters{weight, bias};
+    const GlobalResponseNorm op{.eps = 1e-6, .weight = 0, .bias = 1};
+
+    std::vector<double> norms(static_cast<size_t>(shape[0] * channels)), means(static_cast<size_t>(shape[0]));
+    for (int64_t i = 0; i < shape[0] * channels; ++i) {
+      const Moments m = moments(x, i / channels, i % channels, i % channels + 1);
+      norms[i] = std::sqrt((m.variance + m.mean * m.mean) * static_cast<double>(pixels));
+      means[i / channels] += norms[i] / static_cast<double>(channels);
+    }
+    std::vector<double> expected(x.data.size());
+    for_each_value(x, [&](int64_t i, int64_t n, int64_t c) {
+      const double share = norms[n * channels + c] / (means[n] + 1e-6);
+      expected[i] = x.data[i] + weight.data[c] * x.data[i] * share + bias.data[c];
+    });
+    CHECK(difference(run_kernel(*make_kernel(op, channels, parameters), {&x, 1}, shape), expected) < tolerance);
   }
 }
 
@@ -106,12 +138,13 @@ TEST_CASE("layer norm and RMS norm normalise each head by the same weights") {
                     bias = random_tensor({channels}, 3);
   FixedParameters parameters{weight, bias};
   const FloatTensor rows{{10 * heads, channels}, x.data};
-  std::vector<double> layer(x.data.size()), unbiased(x.data.size()), rms(x.data.size());
+  std::vector<double> layer(x.data.size()), unbiased(x.data.size()), rms(x.data.size()), simple(x.data.size());
   for_each_value(rows, [&](int64_t i, int64_t row, int64_t c) {
     const Moments m = moments(rows, row, 0, channels);
     layer[i] = (x.data[i] - m.mean) / std::sqrt(m.variance + 1e-5) * weight.data[c] + bias.data[c];
     unbiased[i] = layer[i] - bias.data[c];
     rms[i] = x.data[i] / std::sqrt(m.variance + m.mean * m.mean + 1e-5) * weight.data[c];
+    simple[i] = x.data[i] / std::sqrt(m.variance * channels / (channels - 1) + 1e-5) * weight.data[c];
   });
   const auto layer_norm = make_kernel(LayerNorm{.eps = 1e-5, .weight = 0, .bias = 1}, x.shape[2], parameters);
   const auto rms_norm = make_kernel(RmsNorm{.eps = 1e-5, .weight = 0}, x.shape[2], parameters);
@@ -119,6 +152,8 @@ TEST_CASE("layer norm and RMS norm normalise each head by the same weights") {
   const auto unbiased_norm = make_kernel(LayerNorm{.eps = 1e-5, .weight = 0, .bias = no_id}, x.shape[2], parameters);
   CHECK(difference(run_kernel(*unbiased_norm, {&x, 1}, x.shape), unbiased) < tolerance);
   CHECK(difference(run_kernel(*rms_norm, {&x, 1}, x.shape), rms) < tolerance);
+  const auto simple_norm = make_kernel(RmsNorm{.eps = 1e-5, .weight = 0, .variance = true}, x.shape[2], parameters);
+  CHECK(difference(run_kernel(*simple_norm, {&x, 1}, x.shape), simple) < tolerance);
 }
 
 TEST_CASE("filter response norm divides by the root mean square of each channel and keeps what is above tau") {

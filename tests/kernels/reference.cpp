@@ -160,12 +160,13 @@ class Interpreter {
     std::vector<double> weight(read.begin(), read.end());
     if (!op.standardize) return weight;
     const size_t row = weight.size() / op.out_channels;
+    const auto gain = parameter(op.gain, op.out_channels, 1);
     for (size_t begin = 0; begin < weight.size(); begin += row) {
       double mean = 0, variance = 0;
       for (size_t i = begin; i < begin + row; ++i) mean += weight[i] / row;
       for (size_t i = begin; i < begin + row; ++i) variance += std::pow(weight[i] - mean, 2) / row;
       for (size_t i = begin; i < begin + row; ++i)
-        weight[i] = (weight[i] - mean) / std::sqrt(variance + *op.standardize);
+        weight[i] = (weight[i] - mean) / std::sqrt(variance + *op.standardize) * gain[begin / row] * op.gain_scale;
     }
     return weight;
   }
@@ -340,6 +341,70 @@ class Interpreter {
       for (int64_t c = 0; c < y.shape[1]; ++c)
         for (int64_t row = 0; row < y.shape[2]; ++row)
           for (int64_t k = 0; k < y.shape[3]; ++k) y.data.push_back(at(x, n, c, row / op.factor, k / op.factor, 0));
+    return y;
+  }
+
+  // PyTorch's rule: a pixel is a square, and what is nearest is where its upper left corner falls.
+  Value compute(const Interpolate& op, const Node& node) {
+    const Value& x = in(node);
+    Value y{{x.shape[0], x.shape[1], 0, 0}, {}};
+    for (size_t k = 0; k < 2; ++k) {
+      const int64_t multiple = op.multiple_of[k], size = x.shape[k + 2];
+      y.shape[k + 2] = node.inputs.size() > 1 ? in(node, 1).shape[k + 2] : (size + multiple - 1) / multiple * multiple;
+    }
+    const auto scale = [&](size_t k) { return static_cast<double>(x.shape[k]) / static_cast<double>(y.shape[k]); };
+    for (int64_t n = 0; n < y.shape[0]; ++n)
+      for (int64_t c = 0; c < y.shape[1]; ++c)
+        for (int64_t i = 0; i < y.shape[2]; ++i)
+          for (int64_t k = 0; k < y.shape[3]; ++k) {
+            if (op.mode == Interpolate::Mode::nearest) {
+              y.data.push_back(
+                  at(x, n, c, static_cast<int64_t>(i * scale(2) + 1e-9), static_cast<int64_t>(k * scale(3) + 1e-9), 0));
+              continue;
+            }
+            const auto from = [&](int64_t position, size_t axis) {
+              if (op.mode == Interpolate::Mode::bilinear) return std::max(0.0, (position + 0.5) * scale(axis) - 0.5);
+              return position * (x.shape[axis] - 1.0) / std::max<double>(y.shape[axis] - 1, 1);
+            };
+            const double row = from(i, 2), column = from(k, 3);
+            double sum = 0;
+            for (int64_t r = 0; r < x.shape[2]; ++r)
+              for (int64_t q = 0; q < x.shape[3]; ++q)
+                sum += at(x, n, c, r, q, 0) * std::max(0.0, 1 - std::abs(std::min<double>(row, x.shape[2] - 1) - r)) *
+                       std::max(0.0, 1 - std::abs(std::min<double>(column, x.shape[3] - 1) - q));
+            y.data.push_back(sum);
+          }
+    return y;
+  }
+
+  // Tokens are [N, C, L] here.
+  Value compute(const ToPatches& op, const Node& node) {
+    const Value& x = in(node);
+    const auto [height, width] = op.patch;
+    Value y{{x.shape[0] * height * width, x.shape[1], x.shape[2] * x.shape[3] / (height * width)}, {}};
+    for (int64_t n = 0; n < x.shape[0]; ++n)
+      for (int64_t i = 0; i < height; ++i)
+        for (int64_t k = 0; k < width; ++k)
+          for (int64_t c = 0; c < x.shape[1]; ++c)
+            for (int64_t row = i; row < x.shape[2]; row += height)
+              for (int64_t column = k; column < x.shape[3]; column += width)
+                y.data.push_back(at(x, n, c, row, column, 0));
+    return y;
+  }
+
+  Value compute(const FromPatches& op, const Node& node) {
+    const Value &x = in(node, 0), &like = in(node, 1);
+    const auto [height, width] = op.patch;
+    const int64_t rows = (like.shape[2] + height - 1) / height, columns = (like.shape[3] + width - 1) / width;
+    Value y{{like.shape[0], x.shape[1], rows * height, columns * width}, {}};
+    for (int64_t n = 0; n < y.shape[0]; ++n)
+      for (int64_t c = 0; c < y.shape[1]; ++c)
+        for (int64_t row = 0; row < y.shape[2]; ++row)
+          for (int64_t column = 0; column < y.shape[3]; ++column) {
+            const int64_t sequence = (n * height + row % height) * width + column % width;
+            const int64_t token = row / height * columns + column / width;
+            y.data.push_back(x.data[static_cast<size_t>((sequence * y.shape[1] + c) * rows * columns + token)]);
+          }
     return y;
   }
 

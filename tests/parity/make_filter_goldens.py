@@ -7,7 +7,6 @@ the model's. Needs requirements.txt.
 """
 import json
 import re
-import sys
 
 import torch
 
@@ -119,52 +118,6 @@ def flat_patches(shapes):
     return shapes | {"patch_embed.proj.weight": (outputs, inputs * height * width)}
 
 
-def res_mlp(shapes):
-    out = renamed(shapes, [("^stem", "patch_embed"), ("linear_tokens", "attn"), ("mlp_channels", "mlp"), (r"\.ls(\d)", r".gamma_\1")])
-    return {name: shape[-1:] if re.search("alpha|beta", name) else shape for name, shape in out.items()}
-
-
-def pool_former(shapes):
-    rules = [("^stem.conv", "patch_embed.proj"), ("^head.norm", "norm"), ("^head.fc", "head"), (r"layer_scale(\d).scale", r"layer_scale_\1")]
-    rules += [(r"^stages\.(\d)\.blocks", lambda match: f"network.{2 * int(match[1])}")]
-    rules += [(r"^stages\.(\d)\.downsample.conv", lambda match: f"network.{2 * int(match[1]) - 1}.proj")]
-    return renamed(shapes, rules)
-
-
-def meta_former(shapes):
-    rules = [(r"^stem\.norm", "downsample_layers.0.post_norm"), (r"^stem\.", "downsample_layers.0."), ("^head.norm", "norm"), ("^head.fc", "head")]
-    rules += [(r"^stages\.(\d)\.blocks", r"stages.\1"), (r"^stages\.(\d)\.downsample.norm", r"downsample_layers.\1.pre_norm")]
-    rules += [(r"^stages\.(\d)\.downsample", r"downsample_layers.\1")]
-    return {name: shape[:2] if "mlp.fc" in name else shape for name, shape in renamed(shapes, rules).items()}
-
-
-def focal_net(shapes):
-    rules = [(r"ls(\d).gamma", r"gamma_\1"), ("^stem", "patch_embed"), ("head.fc", "head")]
-    rules += [(r"^layers\.(\d)\.downsample", lambda match: f"layers.{int(match[1]) - 1}.downsample")]
-    out = renamed(shapes, rules)
-    return {name: shape[:2] if "mlp.fc" in name else shape for name, shape in out.items()}
-
-
-def pvt(shapes):
-    rules = [("^patch_embed", "patch_embed1"), (r"^stages\.(\d)\.downsample", lambda match: f"patch_embed{int(match[1]) + 1}")]
-    rules += [(r"^stages\.(\d)\.blocks", lambda match: f"block{int(match[1]) + 1}"), ("dwconv", "dwconv.dwconv")]
-    rules += [(r"^stages\.(\d)\.norm", lambda match: f"norm{int(match[1]) + 1}")]
-    return renamed(shapes, rules)
-
-
-def pit(shapes):
-    return renamed(shapes, [(r"^transformers\.(\d)\.pool", lambda match: f"pools.{int(match[1]) - 1}")])
-
-
-def xcit(shapes):
-    out = renamed(shapes, [("^pos_embed", "pos_embeder")])
-    fused = {}
-    for name, shape in out.items():
-        name, parts = re.subn(r"(cls_attn_blocks.*attn)\.[qkv]\.", r"\1.qkv.", name)
-        fused[name] = (3 * shape[0], *shape[1:]) if parts else shape
-    return fused
-
-
 # layout, model, options of the model
 CASES = [
     (clip, "vit_base_patch32_clip_224", dict(num_classes=512)),
@@ -178,14 +131,6 @@ CASES = [
     (patches(32), "vit_tiny_patch16_224", dict(in_chans=1)),
     (patches(8), "vit_tiny_patch16_224", {}),
     (patches(20), "vit_tiny_patch16_224", dict(img_size=(96, 80))),
-    (res_mlp, "resmlp_12_224", dict(in_chans=1)),
-    (pool_former, "poolformer_s12", dict(in_chans=4)),
-    (meta_former, "poolformerv2_s12", {}),
-    (meta_former, "convformer_s18", dict(in_chans=1, num_classes=1000)),
-    (focal_net, "focalnet_tiny_srf", dict(in_chans=4)),
-    (pvt, "pvt_v2_b0", dict(in_chans=1)),
-    (pit, "pit_ti_224", {}),
-    (xcit, "xcit_nano_12_p16_224", dict(in_chans=4)),
     (flat_patches, "vit_tiny_patch16_224", dict(in_chans=25)),
 ]
 
@@ -201,7 +146,7 @@ def run_case(layout, arch, options):
         aligned = any(part in arch for part in vision_transformer._RADIO_ALIGN_CORNERS)
         filtered = vision_transformer.checkpoint_filter_fn(dict(weights), model, interpolation="bilinear", antialias=False, align_corners=aligned)
     else:
-        filtered = sys.modules[type(model).__module__].checkpoint_filter_fn(dict(weights), model)
+        filtered = vision_transformer.checkpoint_filter_fn(dict(weights), model)
     in_chans = options.get("in_chans", 3)
     for name in (model.pretrained_cfg["first_conv"] + ".weight", "patch_embed.proj.weight"):
         if name in filtered and name == model.pretrained_cfg["first_conv"] + ".weight" and in_chans != 3:

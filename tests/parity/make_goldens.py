@@ -11,6 +11,7 @@ import collections.abc
 import functools
 import json
 import math
+import re
 import sys
 import types
 from pathlib import Path
@@ -118,6 +119,24 @@ for name in ("pit_ti_224", "pit_ti_distilled_224"):
 MORE_CASES["pit_ti_224"] += [dict(num_classes=0, global_pool="")]
 MORE_CASES["vitamin_small_224"] = CHANNELS + [dict(num_classes=0), dict(img_size=True, size=(96, 160))]
 
+# Convolutional families. What timm itself refuses of these is left out: a head that cannot concatenate poolings, say.
+for name in ("convnext_atto", "convnext_atto_ols", "convnextv2_atto", "convnext_tiny_hnf", "test_convnext", "test_convnext3"):
+    MORE_CASES[name] = CHANNELS + ENDS
+for name in ("gernet_s", "repvgg_a0", "mobileone_s0", "resnet51q", "test_byobnet", "halonet26t", "lambda_resnet26t", "haloregnetz_b"):
+    MORE_CASES[name] = CHANNELS + ENDS
+for name in ("nf_regnet_b0", "nf_resnet26", "test_nfnet", "repvit_m0_9", "fastvit_t8", "fastvit_mci0", "mobilevit_xxs", "mobilevitv2_050"):
+    MORE_CASES[name] = CHANNELS + ENDS
+for name in ("ghostnet_050", "ghostnetv2_100", "ghostnetv3_050", "repghostnet_050", "hgnet_tiny", "hgnetv2_b0", "efficientvit_b0"):
+    MORE_CASES[name] = CHANNELS + ENDS
+for name in ("edgenext_xx_small", "inception_next_atto", "starnet_s050", "fasternet_t0", "test_mambaout", "cspnext_tiny", "lcnetv2_small"):
+    MORE_CASES[name] = CHANNELS + ENDS
+for name in ("rdnet_tiny", "shvit_s1", "convmixer_768_32", "mobilenetv5_base", "nextvit_small", "cpubone_nano", "lowformer_b0"):
+    MORE_CASES[name] = CHANNELS + ENDS
+for name in ("iformer_t", "iformer_m_distilled", "csatv2"):
+    MORE_CASES[name] = CHANNELS + ENDS
+for name in ("botnet26t_256", "resnet50_clip", "efficientvit_m0", "efficientformer_l1", "efficientformerv2_s0", "swiftformer_xs", "sequencer2d_s"):
+    MORE_CASES[name] = CHANNELS + ENDS  # of one image size
+
 # A vision transformer whose gain suits larger ones.
 SMALL = "vit_small_patch16_224"
 
@@ -169,18 +188,27 @@ def choose_gain(model, shapes, size):
     inputs = torch.cat([images, -images])
     fill(model, shapes, 1.0)
     unit = {name: tensor.clone() for name, tensor in model.state_dict().items() if tensor.ndim > 1}
-    best = (0.0, 1.0)
-    for gain in np.arange(0.8, 4.0, 0.1).round(1).tolist():
+
+    def grows(gain):
         scale = math.sqrt(gain)
         model.load_state_dict({name: tensor * scale for name, tensor in unit.items()}, strict=False)
-        if model.forward_features(inputs).std() > 30:
+        return model.forward_features(inputs).std() > 30
+
+    best = (0.0, 1.0)
+    for gain in np.arange(0.8, 4.0, 0.1).round(1).tolist():
+        if grows(gain):
             break
         outputs = model(inputs)
         change = ((outputs[0] - outputs[1]).abs().max() / outputs.abs().max()).item()
         if change > 0.05:
             return gain
         best = max(best, (change, gain))
-    return best[1]
+    else:
+        return best[1]
+    if best[0] > 0:
+        return best[1]
+    # Branches that are added up, or depth, make them grow with any of these.
+    return next(gain for gain in np.arange(0.7, 0.0, -0.1).round(1).tolist() if not grows(gain) or gain == 0.1)
 
 
 def adapt_input_conv(in_chans, weight):
@@ -194,11 +222,12 @@ def adapt_input_conv(in_chans, weight):
 def fill(model, shapes, gain, dtype="float32"):
     """Gives a model the checkpoint of these shapes, adapted as timm adapts it: one tensor at a time, in place."""
     cfg = getattr(model, "pretrained_cfg", None) or model.default_cfg
+    first_convs = [cfg["first_conv"]] if isinstance(cfg["first_conv"], str) else cfg["first_conv"]
     for name, target in model.state_dict().items():
         tensor = torch.from_numpy(synthetic.parameter(name, shapes[name], gain))
         if dtype != "float32" and tensor.is_floating_point():
             tensor = tensor.to(getattr(torch, dtype))
-        if name == f"{cfg['first_conv']}.weight" and tensor.shape != target.shape:
+        if name.removesuffix(".weight") in first_convs and tensor.shape != target.shape:
             tensor = adapt_input_conv(3 * target.shape[1] // tensor.shape[1], tensor)
         if name == "pos_embed":
             tensor = filter_positions(model, tensor)
@@ -272,6 +301,8 @@ def run_case(
         return case | {"logits": describe(model(images), 96), "features": describe(features, 32), "levels": []}
     features, intermediates = model.forward_intermediates(images)
     logits = model.forward_head(features)
+    if getattr(model, "output_fmt", "NCHW") == "NHWC":
+        features, logits = (value.permute(0, 3, 1, 2) if value.ndim == 4 else value for value in (features, logits))
     named = [index for index, level in enumerate(model.feature_info) if level["module"]]
     info = feature_levels(arch, named, **changes)
     levels = [
@@ -322,12 +353,20 @@ def known_gain(arch):
     if not hasattr(timm.models, "model_entrypoint"):
         return None
     module = timm.models.model_entrypoint(arch).__module__.rpartition(".")[2]
-    return smallest_gain(module) if module in ONE_GAIN and parameters_of(arch) > 1e7 else None
+    if module in ONE_GAIN:
+        return smallest_gain(module) if parameters_of(arch) > 1e7 else None
+    return gain_of_sibling(module, re.match("[a-z]+", arch)[0]) if parameters_of(arch) > 1e8 else None
+
+
+@functools.cache
+def gain_of_sibling(module, kin):
+    """That of the smallest architecture of a module whose name begins so."""
+    return first_case(min(timm.list_models(kin + "*", module=module), key=parameters_of), [(96, 96)])["gain"]
 
 
 def first_case(arch, sizes):
     """At the first of these sizes that the model takes: some take only multiples of 32, the vision transformers of old
-    releases only their own."""
+    releases only their own. Large ones have the gain of a small sibling."""
     for size in sizes:
         try:
             return run_case(arch, known_gain(arch), size)
@@ -336,19 +375,25 @@ def first_case(arch, sizes):
     return run_case(arch, known_gain(arch), timm.create_model(arch).default_cfg["input_size"][1:])
 
 
+def more_cases(arch, gain, size):
+    for options in MORE_CASES.get(arch, []):
+        try:
+            yield run_case(arch, gain, **{"size": size, **options}) | {"levels": []}
+        except (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            print(f"  timm refuses {options}: {error!r}", flush=True)
+
+
 def cases_of(index, arch):
     """The plain case, at an odd size for every fourth architecture, then the others with the same gain."""
     cfg = timm.models.get_pretrained_cfg(arch) if hasattr(timm.models, "get_pretrained_cfg") else None
     if cfg and cfg.fixed_input_size:
         plain = fixed_size_case(index, arch)
         yield plain
-        for options in MORE_CASES.get(arch, []):
-            yield run_case(arch, plain["gain"], **{"size": cfg.input_size[1:], **options}) | {"levels": []}
+        yield from more_cases(arch, plain["gain"], cfg.input_size[1:])
         return
     plain = first_case(arch, [(97, 75) if index % 4 == 3 else (96, 96), (96, 96)])
     yield plain
-    for options in MORE_CASES.get(arch, []):
-        yield run_case(arch, plain["gain"], **{"size": (96, 96), **options}) | {"levels": []}
+    yield from more_cases(arch, plain["gain"], (96, 96))
 
 
 def write(path, cases):
