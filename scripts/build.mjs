@@ -31,5 +31,9 @@ runMain(async () => {
   const lane = async () => {
     for (let variant = waiting.shift(); variant; variant = waiting.shift()) await build(variant);
   };
-  await Promise.all(Array.from({ length: lanes }, lane));
+  try {
+    await Promise.all(Array.from({ length: lanes }, lane));
+  } finally {
+    waiting.length = 0; // where one fails, no other is begun
+  }
 });
