@@ -93,12 +93,11 @@ class AdaptiveMaxPoolKernel final : public Kernel {
       for (int64_t cell = begin; cell < end; ++cell) {
         const int64_t row = cell / out_[2] * height, column = cell % out_[2] * width;  // rows count through images
         const float* first = inputs[0] + (row * in_[2] + column) * channels;
-        float* out = output + cell * channels;
-        std::copy_n(first, channels, out);
-        for (int64_t y = 0; y < height; ++y)
-          for (int64_t x = 0; x < width; ++x)
-            map4(first + (y * in_[2] + x) * channels, out, 0, channels,
-                 [&](f32x4 v, int64_t c) { return max(v, load(out + c)); });
+        map4(first, output + cell * channels, 0, channels, [&](f32x4 most, int64_t c) {
+          for (int64_t y = 0; y < height; ++y)
+            for (int64_t x = 0; x < width; ++x) most = max(most, load(first + (y * in_[2] + x) * channels + c));
+          return most;
+        });
       }
     });
   }
