@@ -7,6 +7,7 @@ import { launch, realContent, site, skip } from './support.mjs';
 /** What a visitor does, first with an empty cache, then with a full one. */
 const script = `
   import { createModel } from '/wimm/index.js';
+  performance.mark('visited'); // in the trace, tells this page's thread from those of the browser's own pages
   const photograph = await (await fetch('/chelsea.png')).blob();
   const labels = [];
   for (let i = 0; i < 2; i++) {
@@ -32,7 +33,7 @@ async function trace(work) {
   session.on('Tracing.dataCollected', ({ value }) => events.push(...value));
   await session.send('Tracing.start', {
     transferMode: 'ReportEvents',
-    traceConfig: { includedCategories: ['toplevel'] },
+    traceConfig: { includedCategories: ['toplevel', 'blink.user_timing'] },
   });
   await work(session);
   const complete = new Promise((resolve) => session.once('Tracing.tracingComplete', resolve));
@@ -45,32 +46,10 @@ async function trace(work) {
 /** Milliseconds of processor time that each task of a page's thread took: what other processes do does not count. */
 function tasksOf(events) {
   const threadOf = ({ pid, tid }) => `${pid} ${tid}`;
-  const pages = new Set(events.filter(({ args }) => args?.name === 'CrRendererMain').map(threadOf));
+  const pages = new Set(events.filter(({ name }) => name === 'visited').map(threadOf));
   return events
     .filter((event) => event.name === 'ThreadControllerImpl::RunTask' && event.tdur && pages.has(threadOf(event)))
     .map(({ tdur }) => tdur / 1000);
-}
-
-/** The longest of the tasks of a page's thread while it is visited for the first time. */
-async function longestTask(isolated, context) {
-  let tell;
-  const done = new Promise((resolve) => (tell = resolve));
-  const answer = ({ url }, response) => response.writeHead(204).end(void tell(url));
-  const address = await site({ ...content, '/done': answer }, { isolated });
-  let labels;
-  const tasks = tasksOf(
-    await trace(async (session) => {
-      // Opened past Playwright, for which the page would keep all that it downloads, and decode it.
-      const { targetId } = await session.send('Target.createTarget', { url: address });
-      labels = new URL(await done, address).search;
-      await session.send('Target.closeTarget', { targetId });
-    }),
-  );
-  assert.equal(decodeURIComponent(labels), `?${Array(4).fill('tiger cat')}`);
-  assert.ok(tasks.length > 100);
-  const longest = Math.max(...tasks);
-  context.diagnostic(`the longest of ${tasks.length} tasks took ${longest.toFixed(1)} ms`);
-  return longest;
 }
 
 for (const isolated of [false, true]) {
@@ -78,9 +57,23 @@ for (const isolated of [false, true]) {
     `a page's thread is never held for 50 ms, ${isolated ? 'with' : 'without'} threads`,
     { skip },
     async (context) => {
-      // What the browser itself does for once, as it starts, does not come again; what the page does, does.
-      let longest = Infinity;
-      for (let visit = 0; visit < 3 && longest >= 50; visit++) longest = await longestTask(isolated, context);
+      let tell;
+      const done = new Promise((resolve) => (tell = resolve));
+      const answer = ({ url }, response) => response.writeHead(204).end(void tell(url));
+      const address = await site({ ...content, '/done': answer }, { isolated });
+      let labels;
+      const tasks = tasksOf(
+        await trace(async (session) => {
+          // Opened past Playwright, for which the page would keep all that it downloads, and decode it.
+          const { targetId } = await session.send('Target.createTarget', { url: address });
+          labels = new URL(await done, address).search;
+          await session.send('Target.closeTarget', { targetId });
+        }),
+      );
+      assert.equal(decodeURIComponent(labels), `?${Array(4).fill('tiger cat')}`);
+      assert.ok(tasks.length > 100);
+      const longest = Math.max(...tasks);
+      context.diagnostic(`the longest of ${tasks.length} tasks took ${longest.toFixed(1)} ms`);
       assert.ok(longest < 50, `${longest} ms`);
     },
   );
