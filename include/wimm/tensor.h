@@ -66,6 +66,9 @@ uint16_t float_to_half(float value);
 float bfloat16_to_float(uint16_t value);
 uint16_t float_to_bfloat16(float value);
 
+// Rounds numbers to 8 bits, x ≈ scale · q with |q| ≤ 127, and returns the scale: 0 for nothing but zeros.
+float round_to_int8(std::span<const float> x, std::span<int8_t> q);
+
 // The elements of a floating-point tensor as float32. Errors, naming the tensor: state_dict_mismatch for any other
 // type, weights_nonfinite for an element beyond float32.
 std::vector<float> to_float32(const Tensor& tensor, std::string_view name = {});

@@ -3,7 +3,6 @@
 #include "kernels/int8_gemm.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <tuple>
 
@@ -19,7 +18,6 @@ namespace {
 constexpr int64_t tile_rows = 4, tile_columns = 8;
 static_assert(tile_rows == RowChunks::multiple);
 constexpr int64_t group = quantized_group;
-constexpr float levels = 127;
 
 inline i32x4 load_group(const void* from) {
   int32_t group;
@@ -54,16 +52,13 @@ Int8Gemm::Int8Gemm(const FoldedWeights& weights, int64_t depth, Activation activ
       sums_(scales_.size()) {
   std::tie(low_, high_) = output_range(activation);
   bias_.resize(scales_.size());
+  std::vector<int8_t> column(static_cast<size_t>(depth));
   for (int64_t c = 0; c < columns_; ++c) {
-    const float* row = &weights.weight[c * depth];
-    float largest = 0;
-    for (int64_t k = 0; k < depth; ++k) largest = std::max(largest, std::abs(row[k]));
-    scales_[c] = largest / levels;
+    scales_[c] = round_to_int8({&weights.weight[c * depth], column.size()}, column);
     Quantized* panel = &packed_[c / tile_columns * padded_depth_ * tile_columns + c % tile_columns * group];
-    for (int64_t k = 0; k < depth && largest > 0; ++k) {
-      const auto quantized = static_cast<Quantized>(std::lround(row[k] / largest * levels));
-      panel[k / group * tile_columns * group + k % group] = quantized;
-      sums_[c] += quantized;
+    for (int64_t k = 0; k < depth; ++k) {
+      panel[k / group * tile_columns * group + k % group] = column[k];
+      sums_[c] += column[k];
     }
   }
 }

@@ -202,6 +202,34 @@ class GlobalPoolKernel final : public Kernel {
   int64_t batch_ = 0, pixels_ = 0, channels_ = 0;
 };
 
+// Windows that lie side by side.
+class AdaptiveMaxPoolKernel final : public Kernel {
+ public:
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    in_ = inputs[0];
+    out_ = output;
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const int64_t channels = in_[3], height = in_[1] / out_[1], width = in_[2] / out_[2];
+    pool.parallel_for(out_[0] * out_[1] * out_[2], 1, [&](int64_t begin, int64_t end) {
+      for (int64_t cell = begin; cell < end; ++cell) {
+        const int64_t row = cell / out_[2] * height, column = cell % out_[2] * width;  // rows count through images
+        const float* first = inputs[0] + (row * in_[2] + column) * channels;
+        map4(first, output + cell * channels, 0, channels, [&](f32x4 most, int64_t c) {
+          for (int64_t y = 0; y < height; ++y)
+            for (int64_t x = 0; x < width; ++x) most = max(most, load(first + (y * in_[2] + x) * channels + c));
+          return most;
+        });
+      }
+    });
+  }
+
+ private:
+  Shape in_, out_;
+};
+
 }  // namespace
 
 std::unique_ptr<Kernel> make_kernel(const MaxPool& op, const Strides& strides) {
@@ -211,6 +239,7 @@ std::unique_ptr<Kernel> make_kernel(const AvgPool& op, const Strides& strides) {
   return std::make_unique<WindowPoolKernel<AvgPool>>(op, strides);
 }
 std::unique_ptr<Kernel> make_kernel(const AdaptiveAvgPool&) { return std::make_unique<AdaptiveAvgPoolKernel>(); }
+std::unique_ptr<Kernel> make_kernel(const AdaptiveMaxPool&) { return std::make_unique<AdaptiveMaxPoolKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const GlobalPool& op, const Strides& strides) {
   return std::make_unique<GlobalPoolKernel>(op.kind, strides.inputs[0]);
 }

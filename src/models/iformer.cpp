@@ -8,7 +8,6 @@
 #include "models/families.h"
 #include "models/variants.h"
 #include "nn/head.h"
-#include "wimm/error.h"
 
 namespace wimm {
 namespace {
@@ -116,9 +115,7 @@ struct Builder {
 };
 
 Network build(const Spec& spec, const BuildOptions& options) {
-  const std::string pool = options.global_pool.value_or("avg");
-  if (pool != "avg" && !pool.empty())
-    throw Error(ErrorCode::invalid_argument, "global pool must be 'avg' or '', got " + quote(pool));
+  const std::string pool(nn::pool_of(options.global_pool, {"avg", ""}));
   Network network;
   const Builder builder{spec};
   const Scope root(network.graph);

@@ -8,7 +8,6 @@
 #include "nn/attention.h"
 #include "nn/channels.h"
 #include "nn/head.h"
-#include "wimm/error.h"
 
 namespace wimm {
 namespace {
@@ -85,9 +84,7 @@ Network build(const Spec& spec, const BuildOptions& options) {
     for (int64_t i = 0; i < spec.depths[s]; ++i) x = builder.block(stage["blocks"][i], x, i % 2 == 0);
     network.add_level(x, 4 << s, stage.path());
   }
-  const std::string pool = options.global_pool.value_or("avg");
-  if (pool != "avg" && !pool.empty())
-    throw Error(ErrorCode::invalid_argument, "global pool must be 'avg' or '', got " + quote(pool));
+  const std::string pool(nn::pool_of(options.global_pool, {"avg", ""}));
   nn::distilled_norm_head(network, root["head"], x, pool, options.num_classes, true);
   return network;
 }

@@ -1,6 +1,7 @@
 // Element types and their conversions.
 #include "wimm/tensor.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -120,6 +121,15 @@ uint16_t float_to_half(float value) {
 }
 
 float bfloat16_to_float(uint16_t value) { return std::bit_cast<float>(uint32_t{value} << 16); }
+
+float round_to_int8(std::span<const float> x, std::span<int8_t> q) {
+  constexpr float levels = 127;
+  float largest = 0;
+  for (const float value : x) largest = std::max(largest, std::abs(value));
+  for (size_t i = 0; i < x.size(); ++i)
+    q[i] = largest > 0 ? static_cast<int8_t>(std::lround(x[i] / largest * levels)) : int8_t{0};
+  return largest / levels;
+}
 
 uint16_t float_to_bfloat16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);

@@ -2,7 +2,6 @@
 #include "weights/pack.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <unordered_set>
 
@@ -75,8 +74,6 @@ uint64_t stored_bytes(const TensorInfo& info, Encoding encoding, const ReadLimit
   return checked_add(bytes / sizeof(float), static_cast<uint64_t>(info.shape[0]) * sizeof(float));
 }
 
-constexpr float kLevels = 127;
-
 std::vector<std::byte> encode(const Tensor& tensor, Encoding encoding) {
   if (encoding == Encoding::plain) return tensor.data;
   const std::vector<float> values = to_float32(tensor);
@@ -84,14 +81,9 @@ std::vector<std::byte> encode(const Tensor& tensor, Encoding encoding) {
   const size_t columns = rows == 0 ? 0 : values.size() / rows;
   std::vector<float> scales(rows);
   std::vector<int8_t> elements(values.size());
-  for (size_t r = 0; r < rows; ++r) {
-    const std::span row = std::span(values).subspan(r * columns, columns);
-    float largest = 0;
-    for (const float value : row) largest = std::max(largest, std::abs(value));
-    scales[r] = largest / kLevels;
-    for (size_t c = 0; c < columns && largest > 0; ++c)
-      elements[r * columns + c] = static_cast<int8_t>(std::lround(row[c] / largest * kLevels));
-  }
+  for (size_t r = 0; r < rows; ++r)
+    scales[r] = round_to_int8(std::span(values).subspan(r * columns, columns),
+                              std::span(elements).subspan(r * columns, columns));
   std::vector<std::byte> bytes(std::as_bytes(std::span(scales)).begin(), std::as_bytes(std::span(scales)).end());
   const auto more = std::as_bytes(std::span(elements));
   bytes.insert(bytes.end(), more.begin(), more.end());
