@@ -12,7 +12,7 @@
 namespace wimm {
 
 // How a parameter is filled when no weights are given.
-enum class Init : uint8_t { zeros, ones, conv, linear, token, layer_scale, constant };
+enum class Init : uint8_t { zeros, ones, conv, linear, token, layer_scale, logit_scale, constant };
 
 // What a parameter [1, prefix + height · width, C] embeds: the positions of a grid, behind tokens that are in none.
 struct PositionGrid {
@@ -20,6 +20,12 @@ struct PositionGrid {
   int64_t prefix;
   Size2d native;  // of released checkpoints
   Resampling resampling;
+};
+
+// What a parameter [(2 · height - 1) · (2 · width - 1) + more, heads] tells apart: the offsets in a window, and more.
+struct OffsetGrid {
+  Size2d window;
+  int64_t more = 0;
 };
 
 // An entry of timm's state_dict, or a constant that the model computes itself (Init::constant: never in a checkpoint).
@@ -31,6 +37,7 @@ struct Parameter {
   bool takes_input = false;                 // a first convolution: adapted to the number of input channels
   bool classifier = false;                  // dropped from a checkpoint of another number of classes
   std::optional<PositionGrid> positions{};  // resampled from a checkpoint of another grid
+  std::optional<OffsetGrid> offsets{};      // resampled from a checkpoint of another window
   std::optional<Resampling> patches{};      // a patch embedding: resampled from a checkpoint of patches of another size
   std::vector<float> constant{};            // the data of Init::constant
 };

@@ -68,6 +68,7 @@ struct Conv2d {
   std::optional<double> standardize{};
   ParameterId gain = no_id;                      // [out, 1, 1, 1]: standardised weights are multiplied by it,
   double gain_scale = 1;                         // and by this
+  int64_t repeats = 1;                           // weight and bias are those of out_channels / repeats, again and again
   std::vector<Affine> folded{};                  // set by a pass: applied to the weights, in order
   Activation activation = Activation::identity;  // set by a pass
   bool winograd = false;                         // set by a pass: computed by Winograd's algorithm
@@ -87,6 +88,7 @@ inline bool is_pointwise(const Conv2d& op) {
 struct Linear {
   int64_t out_features;
   ParameterId weight = no_id, bias = no_id;
+  std::vector<ParameterId> bias_parts{};         // instead of bias: parts of one size, no_id for one of zeros
   std::vector<Affine> folded{};                  // set by a pass: applied to the weights, in order
   Activation activation = Activation::identity;  // set by a pass
   bool int8 = false;                             // set by a pass: computed in integers
@@ -190,7 +192,16 @@ struct Slice {
 
 struct Pad {
   Padding padding{};
-  enum class Mode : uint8_t { zeros, reflect } mode;
+  enum class Mode : uint8_t { zeros, reflect } mode = Mode::zeros;
+  Size2d multiple_of{1, 1};  // of zeros below and to the right, also what makes height and width multiples of that
+};
+
+// The first rows and columns, as many as the second input has.
+struct Crop {};
+
+// PyTorch's bicubic interpolation, without antialias.
+struct Resize {
+  Size2d to;
 };
 
 // Nearest neighbours: each pixel becomes factor × factor of them.
@@ -216,9 +227,10 @@ struct FromPatches {
 };
 
 // [N, H, W, C] → [N, H/factor, W/factor, factor²·C]: of each square of pixels its rows, columns, channels. H and W are
-// multiples of factor.
+// multiples of factor. columns_first: of each square its columns, rows, channels.
 struct SpaceToDepth {
   int64_t factor;
+  bool columns_first = false;
 };
 
 // Efficient channel attention: a 1-D convolution along the channels of a pooled value, zero padded; weight [1, 1,
@@ -267,6 +279,7 @@ struct SelectToken {
 // How position embeddings become those of another grid, as PyTorch's interpolate has it.
 enum class Resampling : uint8_t {
   bicubic,           // with antialias
+  bicubic_sharp,     // without, and with the filter that PyTorch then takes
   bilinear,          // without
   bilinear_aligned,  // without, corner onto corner
 };
@@ -286,8 +299,69 @@ struct AddFourierPositions {
   ParameterId weight, bias;
 };
 
+// Adds learned position embeddings of a grid to images [N, H, W, C], resampled to their height and width: [1, height,
+// width, C], or channels first as a convolution has them. `window`, if any, [1, C, …], is added to them again and
+// again.
+struct AddGrid {
+  ParameterId positions;
+  Size2d grid;
+  bool channels_first = false;
+  Resampling resampling = Resampling::bicubic;
+  ParameterId window = no_id;
+  Size2d window_size{};
+};
+
+// A bias of attention for each head and offset of a key from its query in a grid, behind `prefix` (0 or 1) tokens that
+// are in none: a table [(2 · height - 1) · (2 · width - 1) (+ 3 of the prefix: to the grid, from it, to itself),
+// heads], or what an MLP makes of an offset's logarithms.
+struct RelativeBias {
+  Size2d grid;
+  int64_t prefix = 0;
+  ParameterId table = no_id;
+  bool symmetric = false;  // a table [heads, height · width] of distances
+  // fc2(relu(fc1(offset))), weights [hidden, 2] and [heads, hidden]. An offset is sign(d) · ln(1 + |d|), or where
+  // `unit` says what counts as 8, log2 / 3 of that, and the bias 16 · sigmoid of the result.
+  struct Mlp {
+    ParameterId weight1, bias1, weight2, bias2 = no_id;
+    Size2d unit{};
+  };
+  std::optional<Mlp> mlp{};
+};
+
+// A bias of attention that depends on the query: its products with what is learned for the offsets of rows and of
+// columns, each [2 · most - 1, depth], `most` being the more of queries or keys along the axis; of another number, they
+// are resampled.
+struct OffsetProducts {
+  ParameterId rows, columns;
+  Size2d queries{}, keys{};  // grids of tokens behind `prefix` others; zeros: those of the windows
+  int64_t prefix = 0;
+};
+
+// Windows of an image whose tokens attend to each other alone; zeros: all of it is one. The first `rolled` rows and
+// columns are rolled up and left by `shift` before the image is divided; what then comes from another side is not seen.
+struct Windows {
+  Size2d size, shift{}, rolled{};
+};
+
+// The sines, then the cosines, of the angles by which rotary embeddings (arXiv 2104.09864) turn the `depth` channels of
+// a head: [1, H · W, 2 · depth] for the image whose H and W it takes, or for each of `sets`.
+struct RotaryTable {
+  // index: a pixel's row and column, counted from `offset`, by powers of the temperature; centered: by their periods,
+  // the image's sides being -1 and 1 (DINOv3); mixed: learned frequencies [2, …, depth / 2] whose sets are their middle
+  // dimensions (arXiv 2403.13298).
+  enum class Kind : uint8_t { index, centered, mixed } kind;
+  int64_t depth;
+  double temperature = 10'000, offset = 0;
+  bool columns_first = false;  // a pixel is (x, y), else (y, x)
+  bool halves = false;         // channels c and c + depth / 2 turn together, else 2 · c and 2 · c + 1
+  Size2d reference{};          // the index counts as if the image had this size; zeros: its own
+  ParameterId frequencies = no_id;
+  int64_t sets = 1;
+};
+
 // softmax(q · kᵀ · scale) · v; q [N, Lq, …], k and v [N, Lk, …] → [N, Lq, heads · v.depth], each kv head shared by
-// heads/kv_heads heads. The three inputs may be one value.
+// heads/kv_heads heads. The three inputs may be one value. With windows, they are images [N, H, W, …], H and W
+// multiples of the windows' size; q may be smaller by a factor, as its windows then are.
 struct Attention {
   // Where a token has its heads: head h is the `depth` channels from begin + h · stride on.
   struct Heads {
@@ -296,6 +370,42 @@ struct Attention {
   int64_t heads, kv_heads;
   double scale;
   Heads q, k, v;
+  std::optional<Windows> windows{};
+  std::optional<RelativeBias> bias{};
+  std::optional<OffsetProducts> products{};
+  // Cosine attention (arXiv 2111.09883): q and k of length 1, scaled by e to the logit_scale of the head, at most 100.
+  ParameterId logit_scale = no_id;
+  // With a RotaryTable as fourth input: turns q and k of the tokens behind `prefix` by the set `first`, or by one set a
+  // head from there on.
+  struct Rotary {
+    int64_t prefix = 0, first = 0;
+    bool each_head = false, halves = false;
+  };
+  std::optional<Rotary> rotary{};
+};
+
+// Attention whose heads are mixed before and after the softmax (arXiv 2003.02436), by weights [heads, heads] and biases
+// [heads]: q, k and v one behind the other, [N, L, 3 · C] → [N, L, C].
+struct TalkingHeads {
+  int64_t heads;
+  double scale;
+  ParameterId before_weight, before_bias, after_weight, after_bias;
+};
+
+// Attention between the channels of a head: softmax(aᵀ · b · scale) · cᵀ, of x [N, …, 3 · C] whose thirds are a, b and
+// c in the order given → [N, …, C]. Without a scale, it is 1 / √tokens.
+struct ChannelAttention {
+  int64_t heads;
+  std::array<int64_t, 3> order;  // of the thirds that are a, b and c
+  std::optional<double> scale{};
+};
+
+// Outlook attention (arXiv 2106.13112): around every second pixel of v [N, H, W, C], the 3 × 3 values that each of them
+// gives for a head, mixed by the softmax of logits [N, ⌈H/2⌉, ⌈W/2⌉, heads · 9 · 9] · scale, are summed where they
+// fall.
+struct OutlookAttention {
+  int64_t heads;
+  double scale;
 };
 
 // Attention between the channels of each head (arXiv 2106.09681): x [N, L, 3·C], which holds q, k and v → [N, L, C]. v
@@ -361,6 +471,7 @@ using Op =
                  ChannelConv, ToTokens, ToImage, LearnedTokens, ConcatTokens, DropTokens, SelectToken, AddPositions,
                  Attention, DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample, SpaceToDepth,
                  SliceTokens, MixTokens, StarRelu, AddFourierPositions, CrossCovariance, MixLevels, Interpolate,
-                 ToPatches, FromPatches, AdaptiveMaxPool, BilinearTransform, LinearAttention, SeparableAttention>;
+                 ToPatches, FromPatches, AdaptiveMaxPool, BilinearTransform, LinearAttention, SeparableAttention, Crop,
+                 Resize, AddGrid, RotaryTable, TalkingHeads, ChannelAttention, OutlookAttention>;
 
 }  // namespace wimm

@@ -94,6 +94,13 @@ void check_multiple(const Node& node, const Shape& image, int64_t divisor, size_
                                             std::to_string(divisor));
 }
 
+void check_windows(const Node& node, const Shape& shape, Size2d size) {
+  if (shape[1] % size[0] != 0 || shape[2] % size[1] != 0)
+    throw Error(ErrorCode::input_shape, "the image's size does not suit: " + node.name + " divides " +
+                                            to_string(shape) + " into windows of " + std::to_string(size[0]) + " × " +
+                                            std::to_string(size[1]));
+}
+
 }  // namespace
 
 Padding resolve_padding(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding,
@@ -152,8 +159,17 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
                                                   std::max(op.padding.left, op.padding.right) >= in[2]))
               throw Error(ErrorCode::input_shape,
                           "the input is too small: " + node.name + " reflects more than it has; use a larger image");
-            return Shape{in[0], in[1] + op.padding.top + op.padding.bottom, in[2] + op.padding.left + op.padding.right,
-                         in[3]};
+            const auto up = [](int64_t size, int64_t of) { return (size + of - 1) / of * of; };
+            return Shape{in[0], up(in[1] + op.padding.top + op.padding.bottom, op.multiple_of[0]),
+                         up(in[2] + op.padding.left + op.padding.right, op.multiple_of[1]), in[3]};
+          },
+          [&](const Crop&) {
+            const Shape &in = image(inputs[0], node), &size = image(inputs[1], node);
+            return Shape{in[0], size[1], size[2], in[3]};
+          },
+          [&](const Resize& op) {
+            const Shape& in = image(inputs[0], node);
+            return Shape{in[0], op.to[0], op.to[1], in[3]};
           },
           [&](const Upsample& op) {
             const Shape& in = image(inputs[0], node);
@@ -231,6 +247,15 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
             check_same_size(node, inputs.first(inputs.size() - 1));
             return inputs[1];
           },
+          [&](const RotaryTable& op) {
+            const Shape& in = image(inputs[0], node);
+            return Shape{op.sets, in[1] * in[2], node.channels};
+          },
+          [&](const Attention& op) {
+            if (op.windows && op.windows->size != Size2d{})
+              check_windows(node, image(inputs[1], node), op.windows->size);
+            return with_channels(inputs[0], node.channels);
+          },
           [&](const AttentionPool&) { return Shape{inputs[0][0], 1, 1, node.channels}; },
           [&](const ToImage&) { return Shape{inputs[1][0], inputs[1][1], inputs[1][2], inputs[0].back()}; },
           [&](const Flatten&) {
@@ -255,7 +280,10 @@ double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shap
           [&](const MixTokens& op) { return elements * static_cast<double>(op.tokens); },
           [&](const Attention& op) {
             const auto depth = static_cast<double>(op.q.depth + op.v.depth) / static_cast<double>(op.v.depth);
-            return elements * depth * static_cast<double>(inputs[1][1]);
+            const Size2d window = op.windows ? op.windows->size : Size2d{};
+            const int64_t keys =
+                window != Size2d{} ? window[0] * window[1] : element_count(inputs[1]) / inputs[1][0] / inputs[1].back();
+            return elements * depth * static_cast<double>(keys);
           },
           [&](const auto&) { return 0.0; },
       },
@@ -310,7 +338,14 @@ std::string_view kind_of(const Op& op) {
                                                "adaptive_max_pool",
                                                "bilinear_transform",
                                                "linear_attention",
-                                               "separable_attention"};
+                                               "separable_attention",
+                                               "crop",
+                                               "resize",
+                                               "add_grid",
+                                               "rotary_table",
+                                               "talking_heads",
+                                               "channel_attention",
+                                               "outlook_attention"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

@@ -62,26 +62,31 @@ class UpsampleKernel final : public Kernel {
 
 class SpaceToDepthKernel final : public Kernel {
  public:
-  explicit SpaceToDepthKernel(int64_t factor) : factor_(factor) {}
+  explicit SpaceToDepthKernel(const SpaceToDepth& op) : factor_(op.factor), columns_first_(op.columns_first) {}
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
     in_ = inputs[0];
     out_ = output;
     return 0;
   }
   void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
-    const int64_t line = in_[2] * in_[3], piece = factor_ * in_[3];  // of a square's row
+    const int64_t line = in_[2] * in_[3], pixel = in_[3], square = factor_ * pixel;
     pool.parallel_for(out_[0] * out_[1], 4, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const float* lines = inputs[0] + row * factor_ * line;
         float* out = output + row * out_[2] * out_[3];
-        for (int64_t x = 0; x < out_[2]; ++x)
-          for (int64_t y = 0; y < factor_; ++y, out += piece) copy(lines + y * line + x * piece, piece, out);
+        for (int64_t x = 0; x < out_[2]; ++x, lines += square)
+          if (columns_first_)
+            for (int64_t i = 0; i < factor_ * factor_; ++i, out += pixel)
+              copy(lines + i % factor_ * line + i / factor_ * pixel, pixel, out);
+          else
+            for (int64_t y = 0; y < factor_; ++y, out += square) copy(lines + y * line, square, out);
       }
     });
   }
 
  private:
   int64_t factor_;
+  bool columns_first_;
   Shape in_, out_;
 };
 
@@ -207,10 +212,11 @@ std::unique_ptr<Kernel> make_channel_copies(std::vector<ChannelCopy> copies, con
   return std::make_unique<ChannelCopyKernel>(std::move(copies), strides);
 }
 std::unique_ptr<Kernel> make_kernel(const Upsample& op) { return std::make_unique<UpsampleKernel>(op.factor); }
-std::unique_ptr<Kernel> make_kernel(const SpaceToDepth& op) { return std::make_unique<SpaceToDepthKernel>(op.factor); }
+std::unique_ptr<Kernel> make_kernel(const SpaceToDepth& op) { return std::make_unique<SpaceToDepthKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const ToPatches& op) { return std::make_unique<PatchesKernel>(op.patch, false); }
 std::unique_ptr<Kernel> make_kernel(const FromPatches& op) { return std::make_unique<PatchesKernel>(op.patch, true); }
 std::unique_ptr<Kernel> make_kernel(const Pad& op) { return std::make_unique<PadKernel>(op); }
+std::unique_ptr<Kernel> make_kernel(const Crop&) { return std::make_unique<PadKernel>(Pad{}); }
 std::unique_ptr<Kernel> make_kernel(const Flatten&) { return std::make_unique<FlattenKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader) {
   return std::make_unique<ChannelConvKernel>(op, reader);

@@ -182,6 +182,12 @@ void standardize(std::span<float> weights, double eps, double gain) {
   for (float& w : weights) w = static_cast<float>((w - mean) * inverse_std);
 }
 
+// The values again and again.
+void repeat(std::vector<float>& values, int64_t times) {
+  const std::vector<float> once = values;
+  for (int64_t i = 1; i < times; ++i) values.insert(values.end(), once.begin(), once.end());
+}
+
 void fold(FoldedWeights& weights, std::span<const Affine> steps, std::string_view layer, ParameterReader& reader) {
   const auto out = static_cast<int64_t>(weights.bias.size()), row = static_cast<int64_t>(weights.weight.size()) / out;
   for (const Affine& affine : steps) {
@@ -240,7 +246,9 @@ ScaleShift read_affine(const Affine& op, int64_t channels, std::string_view laye
 
 FoldedWeights read_folded(const Conv2d& op, std::string_view layer, ParameterReader& reader) {
   FoldedWeights weights =
-      op.branches.empty() ? read_weights(op, op.out_channels, reader) : add_branches(op, layer, reader);
+      op.branches.empty() ? read_weights(op, op.out_channels / op.repeats, reader) : add_branches(op, layer, reader);
+  repeat(weights.weight, op.repeats);
+  repeat(weights.bias, op.repeats);
   if (op.standardize) {
     const std::span<float> all = weights.weight;
     const size_t row = all.size() / op.out_channels;
@@ -254,6 +262,9 @@ FoldedWeights read_folded(const Conv2d& op, std::string_view layer, ParameterRea
 
 FoldedWeights read_folded(const Linear& op, std::string_view layer, ParameterReader& reader) {
   FoldedWeights weights = read_weights(op, op.out_features, reader);
+  const size_t part = weights.bias.size() / std::max<size_t>(1, op.bias_parts.size());
+  for (size_t i = 0; i < op.bias_parts.size(); ++i)
+    if (op.bias_parts[i] != no_id) std::ranges::copy(reader.read(op.bias_parts[i]), weights.bias.begin() + i * part);
   fold(weights, op.folded, layer, reader);
   return weights;
 }

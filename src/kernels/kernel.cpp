@@ -9,11 +9,16 @@ bool runs_in_place(const Op& op) {
   return std::holds_alternative<Activate>(op) || std::holds_alternative<Binary>(op) ||
          std::holds_alternative<Affine>(op) || std::holds_alternative<AddPositions>(op) ||
          std::holds_alternative<DifferentialMix>(op) || std::holds_alternative<StarRelu>(op) ||
-         std::holds_alternative<AddFourierPositions>(op);
+         std::holds_alternative<AddFourierPositions>(op) || std::holds_alternative<AddGrid>(op);
 }
 
 bool is_view(const Op& op, const Shape& input) {
   if (std::holds_alternative<ToTokens>(op) || std::holds_alternative<ToImage>(op)) return true;
+  if (const auto* pad = std::get_if<Pad>(&op)) {
+    const auto& [same, top, left, bottom, right] = pad->padding;
+    const auto fits = [&](size_t axis) { return input[axis + 1] % pad->multiple_of[axis] == 0; };
+    return top == 0 && left == 0 && bottom == 0 && right == 0 && input.size() == 4 && fits(0) && fits(1);
+  }
   if (const auto* pool = std::get_if<AdaptiveAvgPool>(&op))
     return input.size() == 4 && (pool->only_smaller ? input[1] >= pool->size[0] && input[2] >= pool->size[1]
                                                     : input[1] == pool->size[0] && input[2] == pool->size[1]);
@@ -86,6 +91,10 @@ std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterRead
                         [&](const CrossCovariance& op) { return make_kernel(op, reader); },
                         [&](const StarRelu& op) { return make_kernel(op, reader); },
                         [&](const MixTokens& op) { return make_kernel(op, reader); },
+                        [&](const AddGrid& op) { return make_kernel(op, channels, reader); },
+                        [&](const TalkingHeads& op) { return make_kernel(op, reader); },
+                        [&](const RotaryTable& op) { return make_kernel(op, reader); },
+                        [&](const Attention& op) { return make_kernel(op, reader); },
                         [&](const DifferentialMix& op) { return make_kernel(op, reader); },
                         [&](const Activate& op) { return make_kernel(op, strides); },
                         [&](const Binary& op) { return make_kernel(op, strides); },

@@ -11,7 +11,7 @@
 
 namespace wimm {
 
-// Where kernels get their weights when they are made. Every parameter is read at most once, and freed by the kernel.
+// Where kernels get their weights when they are made. A parameter is read once by each kernel that has it, and freed.
 class ParameterReader {
  public:
   virtual ~ParameterReader() = default;
@@ -86,6 +86,8 @@ std::unique_ptr<Kernel> make_kernel(const Interpolate& op);
 std::unique_ptr<Kernel> make_kernel(const ToPatches& op);
 std::unique_ptr<Kernel> make_kernel(const FromPatches& op);
 std::unique_ptr<Kernel> make_kernel(const Pad& op);
+std::unique_ptr<Kernel> make_kernel(const Crop& op);
+std::unique_ptr<Kernel> make_kernel(const Resize& op);
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const LearnedTokens& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const ConcatTokens& op);
@@ -95,8 +97,13 @@ std::unique_ptr<Kernel> make_kernel(const MixTokens& op, ParameterReader& reader
 std::unique_ptr<Kernel> make_kernel(const SelectToken& op);
 std::unique_ptr<Kernel> make_kernel(const AddPositions& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const AddFourierPositions& op, ParameterReader& reader);
-std::unique_ptr<Kernel> make_kernel(const Attention& op);
 std::unique_ptr<Kernel> make_kernel(const CrossCovariance& op, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const AddGrid& op, int64_t channels, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const RotaryTable& op, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const Attention& op, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const TalkingHeads& op, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const ChannelAttention& op);
+std::unique_ptr<Kernel> make_kernel(const OutlookAttention& op);
 std::unique_ptr<Kernel> make_kernel(const DifferentialMix& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const AttentionPool& op);
 std::unique_ptr<Kernel> make_kernel(const MixLevels& op);

@@ -34,6 +34,21 @@ Taps bicubic_taps(int64_t in, int64_t out, int64_t i) {
   return taps;
 }
 
+// Keys' filter with a = -0.75, never stretched; what lies beyond an edge is the edge.
+Taps bicubic_sharp_taps(int64_t in, int64_t out, int64_t i) {
+  const double at = static_cast<double>(in) / static_cast<double>(out) * (static_cast<double>(i) + 0.5) - 0.5;
+  const double base = std::floor(at), t = at - base;
+  const auto near = [](double x) { return (1.25 * x - 2.25) * x * x + 1; };
+  const auto far = [](double x) { return ((-0.75 * x + 3.75) * x - 6) * x + 3; };
+  const double weights[] = {far(t + 1), near(t), near(1 - t), far(2 - t)};
+  const auto first = static_cast<int64_t>(base) - 1;
+  Taps taps{std::clamp<int64_t>(first, 0, in - 1), {}};
+  taps.weights.resize(static_cast<size_t>(std::clamp<int64_t>(first + 3, 0, in - 1) - taps.first + 1));
+  for (int64_t k = 0; k < 4; ++k)
+    taps.weights[std::clamp<int64_t>(first + k, 0, in - 1) - taps.first] += static_cast<float>(weights[k]);
+  return taps;
+}
+
 Taps bilinear_taps(int64_t in, int64_t out, int64_t i, bool aligned) {
   const auto position = static_cast<double>(i), size = static_cast<double>(in), outputs = static_cast<double>(out);
   const double at = !aligned  ? std::max(0.0, size / outputs * (position + 0.5) - 0.5)
@@ -47,8 +62,9 @@ Taps bilinear_taps(int64_t in, int64_t out, int64_t i, bool aligned) {
 std::vector<Taps> taps_of(int64_t in, int64_t out, Resampling resampling) {
   std::vector<Taps> taps;
   for (int64_t i = 0; i < out; ++i)
-    taps.push_back(resampling == Resampling::bicubic
-                       ? bicubic_taps(in, out, i)
+    taps.push_back(resampling == Resampling::bicubic ? bicubic_taps(in, out, i)
+                   : resampling == Resampling::bicubic_sharp
+                       ? bicubic_sharp_taps(in, out, i)
                        : bilinear_taps(in, out, i, resampling == Resampling::bilinear_aligned));
   return taps;
 }
@@ -67,6 +83,41 @@ std::vector<float> resample_axis(std::span<const float> x, int64_t outer, int64_
       out += inner;
     }
   return y;
+}
+
+// Where 2 · reach + 1 learned offsets lie when they are to reach `target`: apart by powers of a ratio, from 1 on.
+std::vector<float> spread_offsets(int64_t reach, int64_t target) {
+  double low = 1.01, high = 1.5, ratio = low;
+  while (high - low > 1e-6) {
+    ratio = (low + high) / 2;
+    const double end = (1 - std::pow(ratio, static_cast<double>(reach))) / (1 - ratio);
+    (end > static_cast<double>(target) ? high : low) = ratio;
+  }
+  std::vector<float> offsets(2 * reach + 1);
+  double at = 1;
+  for (int64_t i = 1; i <= reach; ++i) {
+    offsets[reach + i] = static_cast<float>(at);
+    offsets[reach - i] = static_cast<float>(-at);
+    at += std::pow(ratio, static_cast<double>(i));
+  }
+  return offsets;
+}
+
+// Linear between learned offsets, constant beyond them.
+std::vector<Taps> offset_taps(int64_t reach, int64_t target) {
+  const std::vector<float> learned = spread_offsets(reach, target);
+  std::vector<Taps> taps;
+  for (int64_t i = -target; i <= target; ++i) {
+    const auto at = static_cast<float>(i);
+    const auto right = std::min<int64_t>(std::ranges::lower_bound(learned, at) - learned.begin(), 2 * reach),
+               left = std::max<int64_t>(right - 1, 0);
+    const float before = std::max(at - learned[left], 0.0f), after = std::max(learned[right] - at, 0.0f);
+    if (left == right || before + after == 0)
+      taps.push_back({left, {1}});
+    else
+      taps.push_back({left, {after / (before + after), before / (before + after)}});
+  }
+  return taps;
 }
 
 using Matrix = std::vector<std::vector<double>>;  // of rows
@@ -138,6 +189,15 @@ std::vector<float> resample_patch_weights(std::span<const float> weights, int64_
   if (resampling == Resampling::bilinear_aligned) resampling = Resampling::bilinear;  // timm aligns no patches' corners
   const auto rows = resample_axis(weights, count * from[0], from[1], 1, patch_taps(from[1], to[1], resampling));
   return resample_axis(rows, count, from[0], to[1], patch_taps(from[0], to[0], resampling));
+}
+
+std::vector<float> resample_offsets(std::span<const float> table, Size2d from, Size2d to, int64_t heads) {
+  const int64_t height = 2 * from[0] - 1, width = 2 * from[1] - 1;
+  const auto grid = table.first(height * width * heads);
+  const auto rows = resample_axis(grid, height, width, heads, offset_taps(from[1] - 1, to[1] - 1));
+  auto result = resample_axis(rows, 1, height, (2 * to[1] - 1) * heads, offset_taps(from[0] - 1, to[0] - 1));
+  result.insert(result.end(), table.begin() + static_cast<ptrdiff_t>(grid.size()), table.end());
+  return result;
 }
 
 std::vector<float> resample_grid(std::span<const float> values, Size2d from, Size2d to, int64_t channels,

@@ -33,13 +33,14 @@ class Builder {
     network.input = root_.input(input);
   }
 
-  void run(const PatchEmbed& embed) {
+  void run(const PatchEmbed& embed, const MakeBlock& make_block) {
     declare_tokens();
     image_ = embed(root_["patch_embed"], network_.input);
     NodeId x = embed_positions();
     if (spec_.pre_norm) x = nn::token_norm(root_, "norm_pre", x, spec_.norm);
     for (int64_t i = 0; i < spec_.depth; ++i) {
-      x = block(root_["blocks"][i], x, i);
+      const Scope scope = root_["blocks"][i];
+      x = make_block ? make_block(scope, x, {i, prefix_tokens(), image_, grid_}) : block(scope, x, i);
       network_.feature_info.push_back({level(x, i), spec_.embed_dim, spec_.patch_size, "blocks." + std::to_string(i)});
     }
     for (int64_t i = std::max<int64_t>(0, spec_.depth - 3); i < spec_.depth; ++i) network_.out_indices.push_back(i);
@@ -227,8 +228,10 @@ class Builder {
     }
     if (!spec_.pool_include_prefix) x = without_prefix(root_["global_pool"], x);
     if (pool_ == "map") {
-      const nn::Mlp options{.hidden = hidden(), .activation = spec_.activation};
-      return nn::attention_pool(scope, x, spec_.num_heads, options, spec_.norm);
+      const int64_t heads = spec_.pool_heads > 0 ? spec_.pool_heads : spec_.num_heads;
+      const nn::Mlp options{.hidden = spec_.pool_heads > 0 ? 4 * spec_.embed_dim : hidden(),
+                            .activation = spec_.activation};
+      return nn::attention_pool(scope, x, heads, options, spec_.norm);
     }
     return nn::select_pool(root_, x, pool_, options_.num_classes);
   }
@@ -246,21 +249,23 @@ class Builder {
 
 }  // namespace
 
-Network build_vision_transformer(const VisionTransformer& spec, const BuildOptions& options, const PatchEmbed& embed) {
+Network build_vision_transformer(const VisionTransformer& spec, const BuildOptions& options, const PatchEmbed& embed,
+                                 const MakeBlock& block) {
   Network network;
-  Builder(spec, options, network).run(embed);
+  Builder(spec, options, network).run(embed, block);
   return network;
 }
 
-Network build_vision_transformer(const VisionTransformer& spec, const BuildOptions& options) {
-  return build_vision_transformer(spec, options, [&](const Scope& scope, NodeId x) {
-    x = scope.conv2d(
-        "proj", x,
-        {.out_channels = spec.embed_dim, .kernel = spec.patch_size, .stride = spec.patch_size, .bias = !spec.pre_norm});
-    Graph& graph = scope.graph();
-    graph.parameters[std::get<Conv2d>(graph.nodes[x].op).weight].patches = spec.resampling;
+Network build_vision_transformer(const VisionTransformer& spec, const BuildOptions& options, const MakeBlock& block) {
+  const PatchEmbed embed = [&](const Scope& scope, NodeId x) {
+    x = nn::patch_embed(scope, x, spec.embed_dim, spec.patch_size, !spec.pre_norm, spec.resampling);
     return spec.embed_norm ? nn::token_norm(scope, "norm", x, spec.norm) : x;
-  });
+  };
+  return build_vision_transformer(spec, options, embed, block);
+}
+
+Network build_vision_transformer(const VisionTransformer& spec, const BuildOptions& options) {
+  return build_vision_transformer(spec, options, MakeBlock{});
 }
 
 }  // namespace wimm

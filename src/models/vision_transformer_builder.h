@@ -1,4 +1,5 @@
-// What the vision transformers of timm/models/vision_transformer.py, deit.py and vision_transformer_hybrid.py share.
+// What the vision transformers of timm/models/vision_transformer.py, deit.py, vision_transformer_hybrid.py,
+// vision_transformer_relpos.py, beit.py and eva.py share.
 #pragma once
 
 #include <functional>
@@ -28,6 +29,7 @@ struct VisionTransformer {
   std::optional<bool> fc_norm{};  // the final norm follows the pool; else where that is a mean or maximum
   std::string_view global_pool = "token";
   bool pool_include_prefix = false, dynamic_img_size = false;
+  int64_t pool_heads = 0;  // of pooling by attention, with an MLP of four times the channels; 0: as the blocks'
   Block block = Block::pre;
   nn::Mlp::Kind mlp = nn::Mlp::Kind::plain;
   Activation activation = Activation::gelu;
@@ -106,8 +108,18 @@ constexpr VisionTransformer vit_gigantic(int64_t patch_size) { return vit(patch_
 // "patch_embed".
 using PatchEmbed = std::function<NodeId(const nn::Scope& patch_embed, NodeId x)>;
 
-// With the one linear projection of each patch, or with another embedding.
+// Makes the block `index` of tokens x, which are those of the patches `image`, a grid, behind others.
+struct BlockPlace {
+  int64_t index, prefix;
+  NodeId image;
+  Size2d grid;
+};
+using MakeBlock = std::function<NodeId(const nn::Scope& block, NodeId x, const BlockPlace& place)>;
+
+// With the one linear projection of each patch, or with another embedding, and with blocks of the family's own.
 Network build_vision_transformer(const VisionTransformer& spec, const BuildOptions& options);
-Network build_vision_transformer(const VisionTransformer& spec, const BuildOptions& options, const PatchEmbed& embed);
+Network build_vision_transformer(const VisionTransformer& spec, const BuildOptions& options, const PatchEmbed& embed,
+                                 const MakeBlock& block = {});
+Network build_vision_transformer(const VisionTransformer& spec, const BuildOptions& options, const MakeBlock& block);
 
 }  // namespace wimm

@@ -42,10 +42,11 @@ Conv2d Scope::declare_conv2d(std::string_view name, int64_t in_channels, const C
               .dilation = {options.dilation, options.dilation},
               .padding = options.padding,
               .groups = options.groups,
-              .standardize = options.standardize};
-  const Shape shape{options.out_channels, in_channels / options.groups, height, width};
+              .standardize = options.standardize,
+              .repeats = options.repeats};
+  const Shape shape{options.out_channels / options.repeats, in_channels / options.groups, height, width};
   conv.weight = scope.parameter("weight", shape, Init::conv);
-  if (options.bias) conv.bias = scope.parameter("bias", {options.out_channels}, Init::zeros);
+  if (options.bias) conv.bias = scope.parameter("bias", {options.out_channels / options.repeats}, Init::zeros);
   if (options.gain) {
     conv.gain = scope.parameter("gain", {options.out_channels, 1, 1, 1}, Init::ones);
     conv.gain_scale = *options.gain / std::sqrt(static_cast<double>(shape[1] * height * width));
@@ -74,6 +75,13 @@ Affine Scope::declare_batch_norm(std::string_view name, int64_t channels, double
   const Affine norm = scope.declare_statistics(channels, eps);
   graph_->parameters[scope.parameter("num_batches_tracked", {}, Init::zeros)].dtype = DType::int64;
   return norm;
+}
+
+LayerNorm Scope::declare_layer_norm(std::string_view name, int64_t channels, double eps) const {
+  const Scope scope = (*this)[name];
+  return {.eps = eps,
+          .weight = scope.parameter("weight", {channels}, Init::ones),
+          .bias = scope.parameter("bias", {channels}, Init::zeros)};
 }
 
 NodeId Scope::input(const Input& input) const { return (*this)["input"].node(input, {}, input.channels); }
@@ -106,12 +114,7 @@ NodeId Scope::group_norm(std::string_view name, NodeId x, int64_t groups, double
 }
 
 NodeId Scope::layer_norm(std::string_view name, NodeId x, double eps) const {
-  const Scope scope = (*this)[name];
-  const int64_t c = channels(x);
-  LayerNorm norm{.eps = eps,
-                 .weight = scope.parameter("weight", {c}, Init::ones),
-                 .bias = scope.parameter("bias", {c}, Init::zeros)};
-  return scope.node(norm, {x}, c);
+  return (*this)[name].node(declare_layer_norm(name, channels(x), eps), {x}, channels(x));
 }
 
 NodeId Scope::rms_norm(std::string_view name, NodeId x, double eps, bool variance) const {

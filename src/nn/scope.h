@@ -32,6 +32,7 @@ struct ConvOptions {
   // Scaled weight standardisation (arXiv 2101.08692): its weights are multiplied by this, by a parameter "gain", and
   // divided by √fan_in.
   std::optional<double> gain{};
+  int64_t repeats = 1;  // as Conv2d's
 };
 
 // A place in the module tree. Cheap to copy; the graph outlives it.
@@ -55,6 +56,7 @@ class Scope {
   Conv2d declare_conv2d(std::string_view name, int64_t in_channels, const ConvOptions& options) const;
   Linear declare_linear(std::string_view name, int64_t in_features, int64_t out_features, bool bias = true) const;
   Affine declare_batch_norm(std::string_view name, int64_t channels, double eps = 1e-5) const;
+  LayerNorm declare_layer_norm(std::string_view name, int64_t channels, double eps = 1e-6) const;
 
   NodeId input(int64_t channels) const { return input(Input{channels}); }
   NodeId input(const Input& input) const;

@@ -37,15 +37,40 @@ NodeId attend(const Scope& scope, NodeId q, NodeId k, NodeId v, int64_t heads, i
   return scope.node(op, {q, k, v}, heads * op.v.depth);
 }
 
+Attention attention_of(int64_t qkv_channels, int64_t heads) {
+  const int64_t channels = qkv_channels / 3, depth = channels / heads;
+  return {.heads = heads,
+          .kv_heads = heads,
+          .scale = scale_of(depth),
+          .q = {0, depth, depth},
+          .k = {channels, depth, depth},
+          .v = {2 * channels, depth, depth}};
+}
+
 NodeId attend(const Scope& scope, NodeId qkv, int64_t heads) {
-  const int64_t channels = scope.channels(qkv) / 3, depth = channels / heads;
-  const Attention op{.heads = heads,
-                     .kv_heads = heads,
-                     .scale = scale_of(depth),
-                     .q = {0, depth, depth},
-                     .k = {channels, depth, depth},
-                     .v = {2 * channels, depth, depth}};
-  return scope.node(op, {qkv, qkv, qkv}, channels);
+  return scope.node(attention_of(scope.channels(qkv), heads), {qkv, qkv, qkv}, scope.channels(qkv) / 3);
+}
+
+ParameterId relative_bias_table(const Scope& scope, std::string_view name, const RelativeBias& bias, int64_t heads) {
+  const int64_t more = bias.prefix > 0 ? 3 : 0, offsets = (2 * bias.grid[0] - 1) * (2 * bias.grid[1] - 1);
+  const ParameterId table = scope.parameter(name, {offsets + more, heads}, Init::token);
+  scope.graph().parameters[table].offsets = {bias.grid, more};
+  return table;
+}
+
+RelativeBias::Mlp offset_mlp(const Scope& scope, std::array<std::string_view, 2> layers, int64_t hidden, int64_t heads,
+                             bool last_bias) {
+  const Linear first = scope.declare_linear(layers[0], 2, hidden),
+               second = scope.declare_linear(layers[1], hidden, heads, last_bias);
+  return {.weight1 = first.weight, .bias1 = first.bias, .weight2 = second.weight, .bias2 = second.bias};
+}
+
+NodeId patch_embed(const Scope& scope, NodeId x, int64_t channels, int64_t patch_size, bool bias,
+                   Resampling resampling) {
+  x = scope.conv2d("proj", x, {.out_channels = channels, .kernel = patch_size, .stride = patch_size, .bias = bias});
+  Graph& graph = scope.graph();
+  graph.parameters[std::get<Conv2d>(graph.nodes[x].op).weight].patches = resampling;
+  return x;
 }
 
 NodeId attend_to(const Scope& scope, NodeId q, NodeId kv, int64_t heads) {

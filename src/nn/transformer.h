@@ -1,6 +1,7 @@
 // Blocks of transformers on tokens [N, L, C], and of those on images [N, H, W, C].
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -18,6 +19,19 @@ struct TokenNorm {
 NodeId token_norm(const Scope& scope, std::string_view name, NodeId x, const TokenNorm& norm);
 // Of each part of `channels` channels, with the same weights.
 NodeId head_norm(const Scope& scope, std::string_view name, NodeId x, int64_t channels, const TokenNorm& norm);
+
+// The one linear projection of each square of patch_size pixels, timm's "proj": images → [N, H, W, channels].
+NodeId patch_embed(const Scope& scope, NodeId x, int64_t channels, int64_t patch_size, bool bias = true,
+                   Resampling resampling = Resampling::bicubic);
+
+// Attention whose queries, keys and values are one value of so many channels, one behind the other.
+Attention attention_of(int64_t channels, int64_t heads);
+
+// A learned table of `bias`, and an MLP that computes one: its layers' names, its hidden channels, and whether the
+// second layer has a bias.
+ParameterId relative_bias_table(const Scope& scope, std::string_view name, const RelativeBias& bias, int64_t heads);
+RelativeBias::Mlp offset_mlp(const Scope& scope, std::array<std::string_view, 2> layers, int64_t hidden, int64_t heads,
+                             bool last_bias);
 
 // Scaled dot-product attention between tokens whose channels are divided into heads of one size.
 NodeId attend(const Scope& scope, NodeId q, NodeId k, NodeId v, int64_t heads, int64_t kv_heads);

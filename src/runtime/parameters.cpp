@@ -58,6 +58,13 @@ std::optional<Size2d> checkpoint_grid(const PositionGrid& positions, int64_t tok
   return side > 0 && side * side == count ? std::optional(Size2d{side, side}) : std::nullopt;
 }
 
+// The side of the square window of a checkpoint's table of offsets, as timm takes it to be.
+std::optional<int64_t> checkpoint_window(const OffsetGrid& offsets, int64_t rows) {
+  const int64_t count = rows - offsets.more;
+  const auto side = std::llround(std::sqrt(static_cast<double>(std::max<int64_t>(count, 0))));
+  return side % 2 == 1 && side * side == count ? std::optional((side + 1) / 2) : std::nullopt;
+}
+
 // A patch embedding's weight in the model's form: [O, I, H, W], where old checkpoints have [O, I·H·W].
 Shape patch_shape(const Parameter& parameter, const Shape& shape) {
   if (!parameter.patches || shape.size() != 2 || shape[0] != parameter.shape[0]) return shape;
@@ -140,6 +147,9 @@ std::vector<float> random_parameter(const Parameter& parameter, uint64_t seed) {
     case Init::layer_scale:
       std::ranges::fill(values, 1e-5f);
       break;
+    case Init::logit_scale:
+      std::ranges::fill(values, std::log(10.0f));
+      break;
     case Init::constant:
       return parameter.constant;
   }
@@ -151,6 +161,7 @@ Parameters::Parameters(const Network& network, const ModelOptions& options, std:
   const auto& parameters = network_.graph.parameters;
   source_.resize(parameters.size());
   fit_.assign(parameters.size(), Fit::none);
+  was_read_.resize(parameters.size());
   for (size_t i = 0; i < parameters.size(); ++i)
     if (needed_[i]) bytes_total_ += element_count(parameters[i].shape) * sizeof(float);
   if (options_.weights) match();
@@ -183,6 +194,10 @@ Parameters::Fit Parameters::fit(const Parameter& parameter, Shape shape) const {
   if (parameter.positions && shape.size() == 3 && shape[2] == parameter.shape[2]) {
     const std::optional<Size2d> grid = checkpoint_grid(*parameter.positions, shape[1]);
     if (grid) return *grid == parameter.positions->size ? Fit::as_is : Fit::resample;
+  }
+  if (parameter.offsets && shape.size() == 2 && shape[1] == parameter.shape[1]) {
+    const std::optional<int64_t> side = checkpoint_window(*parameter.offsets, shape[0]);
+    if (side && Size2d{*side, *side} != parameter.offsets->window) return Fit::resample_offsets;
   }
   if (shape == parameter.shape || is_flattened(shape, parameter.shape)) return Fit::as_is;
   if (shape.size() != parameter.shape.size() || shape.empty()) return Fit::none;
@@ -275,6 +290,12 @@ std::vector<float> Parameters::read_weights(ParameterId id) const {
   tensor.shape = patch_shape(parameter, tensor.shape);
   if (is_of_other_patches(parameter, tensor.shape)) tensor = resample_patches(tensor, parameter);
   if (fit_[id] == Fit::resample) tensor = resample(tensor, parameter);
+  if (fit_[id] == Fit::resample_offsets) {
+    const int64_t side = *checkpoint_window(*parameter.offsets, tensor.shape[0]);
+    const std::vector<float> table =
+        resample_offsets(to_float32(tensor), {side, side}, parameter.offsets->window, tensor.shape[1]);
+    tensor = tensor_of(table, parameter.shape, tensor.dtype);
+  }
   if (fit_[id] == Fit::adapt_input) tensor = adapt_input_conv(tensor, options_.in_chans);
   if (fit_[id] == Fit::drop_rows) {
     const size_t row_bytes = tensor.data.size() / static_cast<size_t>(tensor.shape[0]);
@@ -288,7 +309,8 @@ std::vector<float> Parameters::read_weights(ParameterId id) const {
 
 std::vector<float> Parameters::read(ParameterId id) {
   std::vector<float> values = read_weights(id);
-  bytes_done_ += values.size() * sizeof(float);
+  if (!was_read_[id]) bytes_done_ += values.size() * sizeof(float);
+  was_read_[id] = true;
   if (options_.on_progress) options_.on_progress(bytes_done_, bytes_total_);
   return values;
 }
@@ -309,30 +331,44 @@ std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>&
   };
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (!needed_nodes[i]) continue;
-    std::visit(Overloaded{
-                   [&](const Conv2d& op) { use_conv(use_conv, op); },
-                   [&](const Affine& op) { use(op.weight, op.bias, op.mean, op.var); },
-                   [&](const Linear& op) {
-                     use(op.weight, op.bias);
-                     use_all(op.folded);
-                   },
-                   [&](const AddFourierPositions& op) { use(op.weight, op.bias); },
-                   [&](const CrossCovariance& op) { use(op.temperature); },
-                   [&](const StarRelu& op) { use(op.scale, op.bias); },
-                   [&](const MixTokens& op) { use(op.weight, op.bias); },
-                   [&](const GroupNorm& op) { use(op.weight, op.bias); },
-                   [&](const LayerNorm& op) { use(op.weight, op.bias); },
-                   [&](const RmsNorm& op) { use(op.weight); },
-                   [&](const GlobalResponseNorm& op) { use(op.weight, op.bias); },
-                   [&](const LearnedTokens& op) { use(op.tokens); },
-                   [&](const AddPositions& op) { use(op.positions); },
-                   [&](const DifferentialMix& op) { use(op.q1, op.k1, op.q2, op.k2); },
-                   [&](const EvoNormS0& op) { use(op.v, op.weight, op.bias); },
-                   [&](const FilterResponseNorm& op) { use(op.weight, op.bias, op.tau); },
-                   [&](const ChannelConv& op) { use(op.weight); },
-                   [](const auto&) {},
-               },
-               graph.nodes[i].op);
+    std::visit(
+        Overloaded{
+            [&](const Conv2d& op) { use_conv(use_conv, op); },
+            [&](const Affine& op) { use(op.weight, op.bias, op.mean, op.var); },
+            [&](const Linear& op) {
+              use(op.weight, op.bias);
+              for (const ParameterId part : op.bias_parts) use(part);
+              use_all(op.folded);
+            },
+            [&](const AddFourierPositions& op) { use(op.weight, op.bias); },
+            [&](const CrossCovariance& op) { use(op.temperature); },
+            [&](const StarRelu& op) { use(op.scale, op.bias); },
+            [&](const MixTokens& op) { use(op.weight, op.bias); },
+            [&](const GroupNorm& op) { use(op.weight, op.bias); },
+            [&](const LayerNorm& op) { use(op.weight, op.bias); },
+            [&](const RmsNorm& op) { use(op.weight); },
+            [&](const GlobalResponseNorm& op) { use(op.weight, op.bias); },
+            [&](const LearnedTokens& op) { use(op.tokens); },
+            [&](const AddPositions& op) { use(op.positions); },
+            [&](const AddGrid& op) { use(op.positions, op.window); },
+            [&](const TalkingHeads& op) { use(op.before_weight, op.before_bias, op.after_weight, op.after_bias); },
+            [&](const RotaryTable& op) { use(op.frequencies); },
+            [&](const Attention& op) {
+              use(op.logit_scale);
+              if (op.bias) use(op.bias->table);
+              if (op.products) use(op.products->rows, op.products->columns);
+              if (op.bias && op.bias->mlp) {
+                const RelativeBias::Mlp& mlp = *op.bias->mlp;
+                use(mlp.weight1, mlp.bias1, mlp.weight2, mlp.bias2);
+              }
+            },
+            [&](const DifferentialMix& op) { use(op.q1, op.k1, op.q2, op.k2); },
+            [&](const EvoNormS0& op) { use(op.v, op.weight, op.bias); },
+            [&](const FilterResponseNorm& op) { use(op.weight, op.bias, op.tau); },
+            [&](const ChannelConv& op) { use(op.weight); },
+            [](const auto&) {},
+        },
+        graph.nodes[i].op);
   }
   return needed;
 }

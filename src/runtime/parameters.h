@@ -30,7 +30,7 @@ class Parameters final : public ParameterReader {
 
  private:
   // How a tensor of the file becomes a parameter.
-  enum class Fit : uint8_t { as_is, adapt_input, resample, drop_rows, none };
+  enum class Fit : uint8_t { as_is, adapt_input, resample, resample_offsets, drop_rows, none };
 
   void match();
   Fit fit(const Parameter& parameter, Shape shape) const;
@@ -46,6 +46,7 @@ class Parameters final : public ParameterReader {
   FilteredCheckpoint checkpoint_;
   std::vector<size_t> source_;  // by parameter: index in the checkpoint
   std::vector<Fit> fit_;        // by parameter
+  std::vector<bool> was_read_;  // by parameter
   LoadReport report_;
   uint64_t bytes_done_ = 0, bytes_total_ = 0;
 };

@@ -66,6 +66,10 @@ constexpr std::string_view kTResNetStem = "body.conv1.conv.weight";
 
 constexpr std::string_view kFlatBlocks = "_blocks.", kStagedBlocks = "blocks.";
 
+bool contains(std::span<const std::string> names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
 std::optional<std::string> rename(std::string_view name, std::span<const Rename> renames) {
   for (const auto& [from, to] : renames) {
     if (name.starts_with(from)) return std::string(to).append(name.substr(from.size()));
@@ -129,6 +133,13 @@ void rename_efficientnet(const std::vector<TensorInfo>& tensors, std::span<const
     }
     if (renamed) name = std::move(*renamed);
   }
+}
+
+// What older models of timm and their authors keep, and newer ones compute.
+void drop_buffers(std::span<const std::string> parameters, std::vector<std::string>& names) {
+  for (std::string& name : names)
+    for (const std::string_view buffer : {"relative_position_index", "relative_coords_table", "attn_mask"})
+      if (name.find(buffer) != std::string::npos && !contains(parameters, name)) name.clear();
 }
 
 void rename_vgg(std::span<const std::string> parameters, std::vector<std::string>& names) {
@@ -217,10 +228,6 @@ void replace_all(std::vector<std::string>& names, std::span<const Rename> rename
 // Keeps what begins with `prefix`, without it; the rest of the checkpoint is another model.
 void keep_module(std::vector<std::string>& names, std::string_view prefix) {
   for (std::string& name : names) name = name.starts_with(prefix) ? name.substr(prefix.size()) : "";
-}
-
-bool contains(std::span<const std::string> names, std::string_view name) {
-  return std::ranges::find(names, name) != names.end();
 }
 
 // As timm's _convert_openai_clip, _convert_dinov2, _convert_aimv2, _convert_beit3, _convert_radio and
@@ -320,7 +327,7 @@ Origin rename_vision_transformer(std::span<const std::string> parameters, std::v
     keep_module(names, "image_encoder.model.");
     replace_all(names, kMobileClip);
   }
-  replace_all(names, kDeit3);
+  if (!contains(parameters, "blocks.0.gamma_1")) replace_all(names, kDeit3);
   // For training alone, or for a layer that the models have no longer.
   for (std::string& name : names)
     if (name == "mask_token" || name.starts_with("pre_logits.")) name.clear();
@@ -571,6 +578,7 @@ FilteredCheckpoint filter_checkpoint(const StateDict& state_dict, std::span<cons
   rename_densenet(names);
   rename_regnet(names);
   rename_seer(names);
+  drop_buffers(parameters, names);
   rename_layout(parameters, names);
   const bool inplace_norms = rename_tresnet(parameters, names);
   const Origin origin = rename_vision_transformer(parameters, names);

@@ -1,5 +1,5 @@
-// Layouts of other projects, as the `checkpoint_filter_fn`s of timm's mlp_mixer, metaformer, focalnet, pit, pvt_v2 and
-// xcit rename them.
+// Layouts of other projects, as the `checkpoint_filter_fn`s of timm's mlp_mixer, metaformer, focalnet, pit, pvt_v2,
+// swin_transformer and xcit rename them.
 #include "weights/layouts.h"
 
 #include <algorithm>
@@ -97,6 +97,7 @@ constexpr Rule pvt[] = {{"^patch_embed1", "patch_embed"},
                         {"dwconv.dwconv", "dwconv"},
                         {"block#.#", "stages.<.blocks.#"},
                         {"^norm#", "stages.<.norm"}};
+constexpr Rule swin[] = {{"layers.#.downsample", "layers.>.downsample"}, {"^head.", "head.fc."}};
 constexpr Rule xcit[] = {{"pos_embeder.", "pos_embed."}};
 
 // Rules for models that have one parameter, and checkpoints that have one tensor; in this order.
@@ -114,6 +115,7 @@ constexpr Layout layouts[] = {
     {"layers.0.blocks.0.modulation.f.weight", "patch_embed.proj.weight", focal_net},
     {"transformers.0.blocks.0.norm1.weight", "pools.0.conv.weight", pit},
     {"stages.0.blocks.0.mlp.dwconv.weight", "patch_embed1.proj.weight", pvt},
+    {"layers.1.downsample.reduction.weight", "layers.0.downsample.reduction.weight", swin},
     {"cls_attn_blocks.0.attn.q.weight", "pos_embeder.token_projection.weight", xcit},
 };
 

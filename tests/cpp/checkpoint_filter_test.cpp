@@ -143,6 +143,25 @@ TEST_CASE("torchvision's names of DenseNet and VGG become timm's") {
   CHECK(names_of({"classifier.0.weight"}, {})[0] == "classifier.0.weight");
 }
 
+TEST_CASE("the names of Swin's authors become timm's, without what models compute themselves") {
+  const Names parameters = {"layers.1.downsample.reduction.weight", "layers.1.downsample.norm.weight",
+                            "head.fc.weight"};
+  CHECK(names_of({"layers.0.downsample.reduction.weight", "layers.0.downsample.norm.weight",
+                  "layers.10.blocks.1.attn.qkv.weight", "layers.0.blocks.1.attn_mask",
+                  "layers.0.blocks.1.attn.relative_position_index", "layers.0.blocks.1.attn.relative_coords_table",
+                  "head.weight"},
+                 parameters) == Names{"layers.1.downsample.reduction.weight", "layers.1.downsample.norm.weight",
+                                      "layers.10.blocks.1.attn.qkv.weight", "head.fc.weight"});
+  const Names own = {"layers.1.downsample.reduction.weight", "head.fc.weight"};
+  CHECK(names_of(own, parameters) == own);
+  CHECK(names_of({"layers.0.downsample.reduction.weight"}, {}) == Names{"layers.0.downsample.reduction.weight"});
+}
+
+TEST_CASE("layer scales keep their names where they are those of BEiT") {
+  const Names names = {"blocks.0.gamma_1", "blocks.1.gamma_2"};
+  CHECK(names_of(names, {"blocks.0.norm1.weight", "patch_embed.proj.weight", "blocks.0.gamma_1"}) == names);
+}
+
 TEST_CASE("SEER's names of RegNet become timm's") {
   CHECK(names_of({"_feature_blocks.conv1.stem.0.weight", "_feature_blocks.conv1.stem.1.running_var",
                   "_feature_blocks.res1.block1-0.proj.weight", "_feature_blocks.res1.block1-0.bn.weight",

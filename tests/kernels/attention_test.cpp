@@ -57,8 +57,9 @@ TEST_CASE("attention mixes values by the softmax of scaled products, each kv hea
       }
     }
     const Attention::Heads all{0, depth, depth};
-    const auto kernel =
-        make_kernel(Attention{.heads = heads, .kv_heads = kv_heads, .scale = scale, .q = all, .k = all, .v = all});
+    FixedParameters none{};
+    const auto kernel = make_kernel(
+        Attention{.heads = heads, .kv_heads = kv_heads, .scale = scale, .q = all, .k = all, .v = all}, none);
     CHECK(difference(run_kernel(*kernel, inputs, inputs[0].shape), expected) < tolerance);
 
     // The same from one value, where it can hold all: [q, k, v] of each token.
@@ -76,7 +77,8 @@ TEST_CASE("attention mixes values by the softmax of scaled products, each kv hea
                                                      .scale = scale,
                                                      .q = {0, depth, depth},
                                                      .k = {channels, depth, depth},
-                                                     .v = {channels + kv_channels, depth, depth}});
+                                                     .v = {channels + kv_channels, depth, depth}},
+                                           none);
     CHECK(difference(run_kernel(*packed_kernel, same, inputs[0].shape), expected) < tolerance);
   }
 }
@@ -107,12 +109,14 @@ TEST_CASE("attention takes the heads that it is told, values of another depth th
         expected.push_back(mixed);
       }
     }
+  FixedParameters none{};
   const auto kernel = make_kernel(Attention{.heads = 2,
                                             .kv_heads = 2,
                                             .scale = 0.3,
                                             .q = {depth, 2 * depth, depth},
                                             .k = {5 * depth, 2 * depth, depth},
-                                            .v = {8 * depth, 2 * depth, 2 * depth}});
+                                            .v = {8 * depth, 2 * depth, 2 * depth}},
+                                  none);
   CHECK(difference(run_kernel(*kernel, inputs, {1, tokens, 4 * depth}), expected) < tolerance);
 }
 

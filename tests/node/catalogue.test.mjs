@@ -94,9 +94,9 @@ test('by default only models of implemented modules are listed', () => {
   const names = listModels();
   assert.deepEqual(names, listModels({ module: listModules(), release: '1.0.31' }));
   for (const name of names) assert.equal(resolveModel(name).arch, name);
-  assert.throws(() => resolveModel('beit_base_patch16_224'), {
+  assert.throws(() => resolveModel('csatv2'), {
     code: 'ERR_UNKNOWN_MODEL',
-    message: /beit/,
+    message: /csatv2/,
   });
 });
 

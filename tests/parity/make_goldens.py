@@ -140,6 +140,47 @@ for name in ("botnet26t_256", "resnet50_clip", "efficientvit_m0", "efficientform
 # A vision transformer whose gain suits larger ones.
 SMALL = "vit_small_patch16_224"
 
+# Families of one image size, whose own would take long: the sizes of their plain cases, and the model whose gain suits
+# larger ones.
+HIERARCHICAL, PATCHES = [(112, 112), (96, 128)], [(112, 112), (224, 112)]
+PLAIN = {
+    "swin_transformer": (HIERARCHICAL, "swin_tiny_patch4_window7_224"),
+    "swin_transformer_v2": (HIERARCHICAL, "swinv2_tiny_window8_256"),
+    "swin_transformer_v2_cr": (HIERARCHICAL, "swinv2_cr_tiny_ns_224"),
+    "beit": (PATCHES, "beit_base_patch16_224"),
+    "eva": (PATCHES, "eva02_tiny_patch14_224"),
+    "vision_transformer_relpos": (PATCHES, "vit_relpos_small_patch16_224"),
+    "cait": (PATCHES, "cait_xxs24_224"),
+    "volo": (HIERARCHICAL, "volo_d1_224"),
+    "hiera": ([(96, 96), (96, 128)], "hiera_tiny_224"),
+    "vision_transformer_sam": ([(256, 256), (256, 128)], "samvit_base_patch16_224"),
+    "mvitv2": ([(96, 96), (128, 128)], "mvitv2_tiny"),
+}
+# Those whose filters fit a checkpoint to another size; of others, it is of the model's own.
+RESAMPLED = ("swin_transformer", "swin_transformer_v2", "swin_transformer_v2_cr", "beit", "eva", "vision_transformer_relpos")
+RESIZED = [dict(batch=2), dict(img_size=True, size=(64, 192))]
+for name in ("swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256", "swinv2_cr_tiny_ns_224"):
+    MORE_CASES[name] = CHANNELS + ENDS + RESIZED
+POOLS = [dict(num_classes=n) for n in (0, 10)] + [dict(num_classes=0, global_pool="")]
+POOLS += [dict(global_pool=pool) for pool in ("avg", "token")]
+MORE_CASES["beit_base_patch16_224"] = [dict(img_size=True, size=(96, 96), **case) for case in CHANNELS + POOLS]
+MORE_CASES["vit_relpos_medium_patch16_cls_224"] = POOLS
+MORE_CASES["test_vit_relpos"] = CHANNELS + POOLS[:3] + RESIZED
+MORE_CASES["eva02_tiny_patch14_224"] = CHANNELS + POOLS + [dict(global_pool="map"), dict(batch=2)]
+MORE_CASES["vit_tiny_patch16_dinov3_qkvb"] = [dict(size=(96, 208), num_classes=10), dict(batch=2)]
+MORE_CASES["vit_pe_core_tiny_patch16_384"] = [dict(img_size=True, size=(64, 96), global_pool=pool) for pool in ("avg", "map")]
+MORE_CASES["vit_small_patch16_rope_mixed_224"] = [dict()]
+SMALL_SIZE = dict(img_size=True, size=(96, 96))
+for name in ("cait_xxs24_224", "volo_d1_224", "mvitv2_small_cls"):
+    MORE_CASES[name] = [case | SMALL_SIZE for case in CHANNELS + POOLS]
+for name in ("hiera_tiny_224", "samvit_base_patch16_224", "mvitv2_tiny"):
+    MORE_CASES[name] = [case | SMALL_SIZE for case in CHANNELS + ENDS[:-1] + [dict(batch=2)]]
+MORE_CASES["samvit_base_patch16"] = [dict(size=(96, 160))]
+for name in ("davit_tiny", "tiny_vit_5m_224"):
+    MORE_CASES[name] = CHANNELS + ENDS[:-1] + [dict(batch=2), dict(size=(224, 224)), dict(size=(100, 136))]
+MORE_CASES["davit_base_fl"] = [dict(size=(160, 96))]
+MORE_CASES["hieradet_small"] = CHANNELS + ENDS[:-1] + [dict(batch=2), dict(size=(128, 224))]
+
 
 # Families whose architectures differ in size alone: all but the smallest take the gain that suits a small one.
 ONE_GAIN = {"mlp_mixer", "metaformer", "xcit", "pvt_v2", "focalnet", "pit", "visformer", "vitamin"}
@@ -229,9 +270,16 @@ def fill(model, shapes, gain, dtype="float32"):
             tensor = tensor.to(getattr(torch, dtype))
         if name.removesuffix(".weight") in first_convs and tensor.shape != target.shape:
             tensor = adapt_input_conv(3 * target.shape[1] // tensor.shape[1], tensor)
-        if name == "pos_embed":
+        if name == "pos_embed" and isinstance(model, timm.models.VisionTransformer):
             tensor = filter_positions(model, tensor)
+        elif tensor.shape != target.shape or name.endswith("relative_position_bias_table"):
+            tensor = sys.modules[type(model).__module__].checkpoint_filter_fn({name: tensor}, model)[name]
         target.copy_(tensor)
+
+
+def channels_first(model, tensor):
+    """What wimm gives where timm's model has its channels last."""
+    return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 and getattr(model, "output_fmt", None) == "NHWC" else tensor
 
 
 def filter_positions(model, positions):
@@ -251,7 +299,8 @@ def filter_positions(model, positions):
 
 def takes_other_sizes(model):
     """Whether a checkpoint of another image size is fitted to the model."""
-    return isinstance(model, timm.models.vision_transformer.VisionTransformer)
+    module = type(model).__module__.rpartition(".")[2]
+    return isinstance(model, timm.models.vision_transformer.VisionTransformer) or module in RESAMPLED
 
 
 def feature_levels(arch, indices, **kwargs):
@@ -309,6 +358,7 @@ def run_case(
         {"module": module, "channels": channels, "reduction": reduction} | describe(intermediates[index], 16)
         for (module, channels, reduction), index in zip(info, named, strict=True)
     ]
+    logits, features = channels_first(model, logits), channels_first(model, features)
     return case | {"logits": describe(logits, 96), "features": describe(features, 32), "levels": levels}
 
 
@@ -330,8 +380,16 @@ def fixed_size_case(index, arch):
 
 
 @functools.cache
-def small_gain():
-    return run_case(SMALL, None, (224, 224))["gain"]
+def small_gain(arch=SMALL, size=(224, 224)):
+    return run_case(arch, None, size, img_size=size != (224, 224))["gain"]
+
+
+def small_size_case(index, arch, sizes, small):
+    """The plain case at one of these sizes."""
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in timm.create_model(arch).parameters())
+    size = sizes[index % len(sizes)]
+    return run_case(arch, small_gain(small, sizes[0]) if parameters > 4e7 else None, size, img_size=True)
 
 
 @functools.cache
@@ -387,7 +445,8 @@ def cases_of(index, arch):
     """The plain case, at an odd size for every fourth architecture, then the others with the same gain."""
     cfg = timm.models.get_pretrained_cfg(arch) if hasattr(timm.models, "get_pretrained_cfg") else None
     if cfg and cfg.fixed_input_size:
-        plain = fixed_size_case(index, arch)
+        small = PLAIN.get(timm.models.model_entrypoint(arch).__module__.rpartition(".")[2])
+        plain = small_size_case(index, arch, *small) if small else fixed_size_case(index, arch)
         yield plain
         yield from more_cases(arch, plain["gain"], cfg.input_size[1:])
         return
