@@ -106,6 +106,9 @@ export function listPretrainedTags(arch: string): string[] {
 export function resolveModel(name: string): ResolvedModel {
   const { architecture, tag } = lookUp(name);
   const { name: arch, module } = architecture;
+  if (catalogue().leftOut.has(arch)) {
+    throw unknown(`${quote(name)} is one of timm's largest models, which wimm does not create`, name, listModels());
+  }
   if (!catalogue().implemented.has(module)) {
     throw unknown(`${quote(name)} is of timm's module ${module}, which wimm does not implement`, name, listModels());
   }
@@ -113,10 +116,10 @@ export function resolveModel(name: string): ResolvedModel {
 }
 
 function listed(release: string | undefined, tags: boolean): Listed[] {
-  const { architectures, implemented, releases } = catalogue();
+  const { architectures, implemented, leftOut, releases } = catalogue();
   if (release === undefined || release === '1.0.31') {
     return [...architectures.values()]
-      .filter(({ module }) => release || implemented.has(module))
+      .filter(({ name, module }) => release || (implemented.has(module) && !leftOut.has(name)))
       .flatMap((architecture) =>
         (tags ? architecture.tags : [architecture.tags[0]]).map((tag) => ({
           name: tags ? architecture.nameOf(tag) : architecture.name,

@@ -1,6 +1,7 @@
 // The catalogue's data, parsed at the first call. scripts/export_catalogue.py says how the table is laid out.
 
 import tableText from '../../src/catalogue/catalogue.json' with { type: 'text' };
+import leftOutText from '../../src/catalogue/left_out.json' with { type: 'text' };
 import modulesText from '../../src/catalogue/modules.json' with { type: 'text' };
 
 /** What a set of pretrained weights was trained for: timm's `pretrained_cfg`, its keys in camelCase. */
@@ -128,15 +129,21 @@ export interface Catalogue {
   releases: Map<string, { name: string; module: string; pretrained: boolean }[]>;
   /** The modules whose architectures `createModel` builds. */
   implemented: Set<string>;
+  /** But not these, of more than 800 million parameters. */
+  leftOut: Set<string>;
 }
 
 let decoded: Catalogue | undefined;
 
 export function catalogue(): Catalogue {
-  return (decoded ??= decode(JSON.parse(tableText) as Table, JSON.parse(modulesText) as string[]));
+  return (decoded ??= decode(
+    JSON.parse(tableText) as Table,
+    JSON.parse(modulesText) as string[],
+    JSON.parse(leftOutText) as string[],
+  ));
 }
 
-function decode(table: Table, implemented: string[]): Catalogue {
+function decode(table: Table, implemented: string[], leftOut: string[]): Catalogue {
   return {
     architectures: architecturesOf(table.modules),
     retired: architecturesOf(table.retired),
@@ -151,6 +158,7 @@ function decode(table: Table, implemented: string[]): Catalogue {
       ]),
     ),
     implemented: new Set(implemented),
+    leftOut: new Set(leftOut),
   };
 }
 

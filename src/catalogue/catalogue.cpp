@@ -28,7 +28,7 @@ const Value* find(const std::map<std::string_view, Value>& map, std::string_view
 std::vector<Listed> listed_now(const ListModelsOptions& options) {
   std::vector<Listed> out;
   for (const auto& [name, architecture] : catalogue().architectures) {
-    if (options.release.empty() && !catalogue().implemented.contains(architecture.module())) continue;
+    if (options.release.empty() && !catalogue().creates(architecture)) continue;
     const auto add = [&, &architecture = architecture](std::string_view tag, std::string listed_name) {
       out.push_back({std::move(listed_name), architecture.module(), architecture.has_weights(tag)});
     };

@@ -60,7 +60,7 @@ std::vector<Listed> decode_release(const Value& modules) {
   return out;
 }
 
-Catalogue decode(const Value& table, const Value& implemented) {
+Catalogue decode(const Value& table, const Value& implemented, const Value& left_out) {
   Catalogue out;
   out.architectures = decode_architectures(table["modules"]);
   out.retired = decode_architectures(table["retired"]);
@@ -70,6 +70,7 @@ Catalogue decode(const Value& table, const Value& implemented) {
     out.releases[view(release)] = decode_release(modules);
   }
   for (const Value& module : implemented.GetArray()) out.implemented.insert(view(module));
+  for (const Value& name : left_out.GetArray()) out.left_out.insert(view(name));
   return out;
 }
 
@@ -151,8 +152,9 @@ std::string Architecture::json(std::string_view tag) const {
 }
 
 const Catalogue& catalogue() {
-  static const rapidjson::Document table = parse(catalogue_json), implemented = parse(modules_json);
-  static const Catalogue decoded = decode(table, implemented);
+  static const rapidjson::Document table = parse(catalogue_json), implemented = parse(modules_json),
+                                   left_out = parse(left_out_json);
+  static const Catalogue decoded = decode(table, implemented, left_out);
   return decoded;
 }
 

@@ -13,7 +13,7 @@
 
 namespace wimm {
 
-extern const std::string_view catalogue_json, modules_json;
+extern const std::string_view catalogue_json, modules_json, left_out_json;
 
 // An architecture of timm with its cfgs by tag, the default tag first ("" where it has none).
 class Architecture {
@@ -54,6 +54,11 @@ struct Catalogue {
   std::map<std::string_view, std::string_view> deprecated;   // older names, and the `arch` or `arch.tag` they map to
   std::map<std::string_view, std::vector<Listed>> releases;  // what older releases listed
   std::set<std::string_view> implemented;                    // the modules whose architectures can be created
+  std::set<std::string_view> left_out;                       // but not these, of more than 800 million parameters
+
+  bool creates(const Architecture& architecture) const {
+    return implemented.contains(architecture.module()) && !left_out.contains(architecture.name());
+  }
 };
 
 const Catalogue& catalogue();
