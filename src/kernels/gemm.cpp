@@ -11,7 +11,7 @@
 namespace wimm {
 namespace {
 
-constexpr int64_t tile_rows = 4, tile_columns = 8;
+constexpr int64_t tile_rows = 4, tile_columns = Gemm::panel_columns;
 static_assert(tile_rows == RowChunks::multiple);
 constexpr int64_t depth_block = 512;  // whose weights stay in the first cache
 
@@ -30,19 +30,41 @@ inline void multiply_tile(const float** x, int64_t depth, const float* weights, 
   }
 }
 
+// Rows [width, depth] become columns: [depth, 8], zeros beyond `width`. Four by eight at a time, since most of the time
+// of loading goes by here, and in the slower tier of new WebAssembly.
+void pack_panel(const float* rows, int64_t width, int64_t depth, float* panel) {
+  const int64_t whole = width == tile_columns ? depth / 4 * 4 : 0;
+  for (int64_t k = 0; k < whole; k += 4)
+    for (int64_t half = 0; half < tile_columns; half += 4) {
+      f32x4 block[4];
+      for (int64_t i = 0; i < 4; ++i) block[i] = load(rows + (half + i) * depth + k);
+      transpose(block);
+      for (int64_t i = 0; i < 4; ++i) store(panel + (k + i) * tile_columns + half, block[i]);
+    }
+  for (int64_t k = whole; k < depth; ++k)
+    for (int64_t c = 0; c < tile_columns; ++c) panel[k * tile_columns + c] = c < width ? rows[c * depth + k] : 0;
+}
+
 }  // namespace
 
-Gemm::Gemm(const FoldedWeights& weights, int64_t depth, Activation activation)
+Gemm::Gemm(int64_t columns, int64_t depth)
     : depth_(depth),
-      columns_(static_cast<int64_t>(weights.bias.size())),
-      panels_((columns_ + tile_columns - 1) / tile_columns),
-      activation_(activation),
-      packed_(static_cast<size_t>(panels_ * (depth + 1) * tile_columns)) {
+      columns_(columns),
+      panels_((columns + tile_columns - 1) / tile_columns),
+      activation_(Activation::identity),
+      packed_(std::make_unique_for_overwrite<float[]>(static_cast<size_t>(panels_ * panel_floats()))) {
+  std::tie(low_, high_) = output_range(activation_);
+  for (int64_t p = 0; p < panels_; ++p) std::fill_n(&packed_[p * panel_floats()], tile_columns, 0.0f);
+}
+
+Gemm::Gemm(const FoldedWeights& weights, int64_t depth, Activation activation)
+    : Gemm(static_cast<int64_t>(weights.bias.size()), depth) {
+  activation_ = activation;
   std::tie(low_, high_) = output_range(activation);
-  for (int64_t c = 0; c < columns_; ++c) {
-    float* panel = &packed_[c / tile_columns * (depth + 1) * tile_columns + c % tile_columns];
-    panel[0] = weights.bias[c];
-    for (int64_t k = 0; k < depth; ++k) panel[(k + 1) * tile_columns] = weights.weight[c * depth + k];
+  for (int64_t p = 0; p < panels_; ++p) {
+    const int64_t first = p * tile_columns, width = std::min(tile_columns, columns_ - first);
+    std::copy_n(&weights.bias[first], width, panel_weights(p) - tile_columns);
+    pack_panel(&weights.weight[first * depth], width, depth, panel_weights(p));
   }
 }
 
@@ -58,7 +80,7 @@ void Gemm::multiply(std::span<const float* const> rows, int64_t first_panel, int
   const f32x4 lowest = splat(low_), highest = splat(high_);
   f32x4 sums[most_rows][2];  // of the depth so far
   for (int64_t p = first_panel; p < last_panel; ++p) {
-    const float* panel = &packed_[p * (depth_ + 1) * tile_columns];
+    const float* panel = &packed_[p * panel_floats()];
     const int64_t width = std::min(tile_columns, columns_ - p * tile_columns);
     for (int64_t k = 0; k < depth_; k += depth_block) {
       const int64_t depth = std::min(depth_block, depth_ - k);

@@ -1,8 +1,8 @@
 // Matrix products whose rows may lie anywhere: y = activation(x · weightᵀ + bias).
 #pragma once
 
+#include <memory>
 #include <span>
-#include <vector>
 
 #include "kernels/affine.h"
 #include "kernels/row_chunks.h"
@@ -13,6 +13,13 @@ class Gemm {
  public:
   // weights.weight is [columns, depth].
   Gemm(const FoldedWeights& weights, int64_t depth, Activation activation);
+  // Without a bias, for weights that the caller puts in their place: all of `panel_weights`.
+  Gemm(int64_t columns, int64_t depth);
+
+  // The weights of columns 8 · panel and on, [depth, 8]; anything finite where there is no such column.
+  float* panel_weights(int64_t panel) { return &packed_[panel * panel_floats() + panel_columns]; }
+  int64_t panels() const { return panels_; }
+  static constexpr int64_t panel_columns = 8;
 
   // Prepares for so many rows. Returns the bytes of workspace that `run` needs.
   size_t reshape(int64_t rows, const ThreadPool& pool) {
@@ -36,17 +43,19 @@ class Gemm {
   void multiply(const float* x, int64_t x_stride, int64_t rows, float* output, int64_t stride) const;
   static constexpr int64_t most_rows = RowChunks::most_rows;
 
-  size_t weight_bytes() const { return packed_.size() * sizeof(float); }
+  size_t weight_bytes() const { return static_cast<size_t>(panels_ * panel_floats()) * sizeof(float); }
 
  private:
   // Columns of some panels.
   void multiply(std::span<const float* const> rows, int64_t first_panel, int64_t last_panel, float* output,
                 int64_t stride) const;
 
+  int64_t panel_floats() const { return (depth_ + 1) * panel_columns; }
+
   int64_t depth_, columns_, panels_;
   Activation activation_;
-  float low_, high_;           // of results before the activation, where that is a clamp
-  std::vector<float> packed_;  // for each panel of eight columns: the bias, then [depth, 8]
+  float low_, high_;                 // of results before the activation, where that is a clamp
+  std::unique_ptr<float[]> packed_;  // for each panel of eight columns: the bias, then [depth, 8]
   RowChunks chunks_;
 };
 

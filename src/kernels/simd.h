@@ -25,6 +25,17 @@ inline void store_columns(float* to, f32x4 low, f32x4 high, ptrdiff_t width) {
     for (ptrdiff_t i = 0; i < width; ++i) to[i] = i < 4 ? low[i] : high[i - 4];
   }
 }
+// Columns become rows.
+inline void transpose(f32x4 (&rows)[4]) {
+  const f32x4 low01 = __builtin_shufflevector(rows[0], rows[1], 0, 4, 1, 5);
+  const f32x4 high01 = __builtin_shufflevector(rows[0], rows[1], 2, 6, 3, 7);
+  const f32x4 low23 = __builtin_shufflevector(rows[2], rows[3], 0, 4, 1, 5);
+  const f32x4 high23 = __builtin_shufflevector(rows[2], rows[3], 2, 6, 3, 7);
+  rows[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+  rows[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+  rows[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+  rows[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+}
 inline f32x4 splat(float value) { return f32x4{value, value, value, value}; }
 // The same for a constant in a loop. V8 makes a vector constant anew from immediates wherever it stands, which costs
 // several instructions: hidden from the compiler, it is made once, before the loop.

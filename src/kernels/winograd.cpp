@@ -17,8 +17,15 @@ constexpr size_t chunk_bytes = 768 << 10;  // of transformed tiles, in and out
 
 struct F2 {
   static constexpr int64_t tile = 2, window = 4;
-  static constexpr double G[window][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
 
+  // G · g for one column (or row).
+  static void transform_filter(const std::array<f32x4, 3>& g, std::array<f32x4, window>& out) {
+    const f32x4 half = constant(0.5f), ends = half * (g[0] + g[2]), middle = half * g[1];
+    out[0] = g[0];
+    out[1] = ends + middle;
+    out[2] = ends - middle;
+    out[3] = g[2];
+  }
   // Bᵀ · d for one column (or row).
   static void transform_input(const std::array<f32x4, window>& d, std::array<f32x4, window>& out) {
     out[0] = d[0] - d[2];
@@ -35,13 +42,17 @@ struct F2 {
 
 struct F4 {
   static constexpr int64_t tile = 4, window = 6;
-  static constexpr double G[window][3] = {{1.0 / 4, 0, 0},
-                                          {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                          {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                          {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                          {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                                          {0, 0, 1}};
 
+  static void transform_filter(const std::array<f32x4, 3>& g, std::array<f32x4, window>& out) {
+    const f32x4 sixth = constant(-1.0f / 6), ends = sixth * (g[0] + g[2]), middle = sixth * g[1];
+    const f32x4 ends2 = constant(1.0f / 24) * (g[0] + constant(4) * g[2]), middle2 = constant(1.0f / 12) * g[1];
+    out[0] = constant(0.25f) * g[0];
+    out[1] = ends + middle;
+    out[2] = ends - middle;
+    out[3] = ends2 + middle2;
+    out[4] = ends2 - middle2;
+    out[5] = g[2];
+  }
   static void transform_input(const std::array<f32x4, window>& d, std::array<f32x4, window>& out) {
     const f32x4 four = constant(4), minus_four = constant(-4), minus_five = constant(-5);
     const f32x4 even = multiply_add(minus_four, d[2], d[4]), odd = multiply_add(minus_four, d[1], d[3]);
@@ -62,20 +73,26 @@ struct F4 {
   }
 };
 
-// Of weight [filters, 3, 3] the weights of a row of products: elements [i, :] of G · g · Gᵀ for each filter g.
+// G · g · Gᵀ for each filter g: of weight [width, in, 3, 3] the weights of a panel of each product, [in, 8]. A panel is
+// `width` columns wide, four or eight: where there are four, they come twice.
 template <class F>
-std::array<std::vector<float>, F::window> transform_filters(const std::vector<float>& weight, int64_t i) {
-  const size_t filters = weight.size() / 9;
-  std::array<std::vector<float>, F::window> elements;
-  for (std::vector<float>& element : elements) element.resize(filters);
-  for (size_t f = 0; f < filters; ++f) {
-    const float* g = &weight[f * 9];
-    double row[3];  // of G · g
-    for (size_t x = 0; x < 3; ++x) row[x] = F::G[i][0] * g[x] + F::G[i][1] * g[3 + x] + F::G[i][2] * g[6 + x];
-    for (size_t j = 0; j < F::window; ++j)
-      elements[j][f] = static_cast<float>(row[0] * F::G[j][0] + row[1] * F::G[j][1] + row[2] * F::G[j][2]);
-  }
-  return elements;
+void transform_panel(const float* weight, int64_t width, int64_t in,
+                     const std::array<float*, F::window * F::window>& to) {
+  constexpr int64_t window = F::window;
+  for (int64_t c = 0; c < in; ++c)
+    for (int64_t half = 0; half < Gemm::panel_columns; half += 4) {
+      const float *g0 = weight + (std::min(half, width - 4) * in + c) * 9, *g1 = g0 + in * 9, *g2 = g1 + in * 9,
+                  *g3 = g2 + in * 9;
+      std::array<f32x4, 9> g;
+      for (int64_t k = 0; k < 9; ++k) g[k] = f32x4{g0[k], g1[k], g2[k], g3[k]};
+      std::array<std::array<f32x4, window>, 3> columns;  // G · g, by column of g
+      for (int64_t x = 0; x < 3; ++x) F::transform_filter({g[x], g[3 + x], g[6 + x]}, columns[x]);
+      for (int64_t i = 0; i < window; ++i) {
+        std::array<f32x4, window> row;
+        F::transform_filter({columns[0][i], columns[1][i], columns[2][i]}, row);
+        for (int64_t j = 0; j < window; ++j) store(to[i * window + j] + c * Gemm::panel_columns + half, row[j]);
+      }
+    }
 }
 
 template <class F>
@@ -94,10 +111,13 @@ class WinogradKernel final : public Kernel {
     FoldedWeights weights = read_folded(op, layer, reader);
     bias_ = std::move(weights.bias);
     gemms_.reserve(products);
-    const std::vector<float> none(static_cast<size_t>(out_));
-    for (int64_t i = 0; i < window; ++i)
-      for (std::vector<float>& element : transform_filters<F>(weights.weight, i))
-        gemms_.emplace_back(FoldedWeights{std::move(element), none}, in_, Activation::identity);
+    for (int64_t p = 0; p < products; ++p) gemms_.emplace_back(out_, in_);
+    for (int64_t panel = 0; panel < gemms_[0].panels(); ++panel) {
+      const int64_t first = panel * Gemm::panel_columns, width = std::min(Gemm::panel_columns, out_ - first);
+      std::array<float*, products> to;
+      for (int64_t p = 0; p < products; ++p) to[p] = gemms_[p].panel_weights(panel);
+      transform_panel<F>(&weights.weight[first * in_ * 9], width, in_, to);
+    }
   }
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {

@@ -173,12 +173,13 @@ bool is_finite(const Tensor& tensor, size_t index) {
 }  // namespace
 
 std::vector<float> to_float32(const Tensor& tensor, std::string_view name) {
+  if (tensor.dtype == DType::float32) {  // most weights: copied, not filled with zeros before
+    const auto* begin = reinterpret_cast<const float*>(tensor.data.data());
+    return {begin, begin + tensor.data.size() / sizeof(float)};
+  }
   std::vector<float> values(tensor.data.size() / size_of(tensor.dtype));
   const auto out = std::as_writable_bytes(std::span(values));
   switch (tensor.dtype) {
-    case DType::float32:
-      if (!values.empty()) std::memcpy(values.data(), tensor.data.data(), out.size());
-      break;
     case DType::float16:
       convert<uint16_t, float>(tensor.data, out, half_to_float);
       break;
