@@ -91,12 +91,14 @@ export async function createModel(name: string, options: CreateModelOptions = {}
   const load = new Load(chosen, async (head) => (await compiling).checkModel(spec, head));
   return load.run(async () => {
     compiling = compile(chosen, load);
-    // What is wrong without any weights stops their download.
-    compiling.then((engine) => engine.checkModel(spec)).catch(load.fail);
+    compiling.catch(load.fail);
     const open = openerOf(resolved, chosen);
-    const create = async (file?: WeightsFile, source = '') => {
+    const create = async (file?: WeightsFile, source = '', onRead = () => {}) => {
       const engine = await abortable(compiling, load.signal);
-      const onLoad = (loaded: number, total: number) => load.report('load', loaded, total, source);
+      const onLoad = (loaded: number, total: number) => {
+        onRead();
+        load.report('load', loaded, total, source);
+      };
       const loading = engine.createModel({ ...spec, weights: file }, onLoad, load.signal);
       const facts = await abortable(loading, load.signal, ({ id }) => void engine.dispose(id));
       const { arch, tag, cfg } = resolved;

@@ -19,10 +19,10 @@ export class Load {
   /** Its reason is what the load fails with. */
   readonly #stop = new AbortController();
 
-  /** `checkHead` rejects where the head of a file shows that the rest of it is of no use. */
+  /** `check` rejects where a file is of no use, whatever it holds, or where its head shows that the rest of it is not. */
   constructor(
     readonly options: LoadOptions,
-    readonly checkHead: (head: WeightsHead) => Promise<void> = async () => {},
+    readonly check: (head?: WeightsHead) => Promise<void> = async () => {},
   ) {}
 
   readonly report = (stage: Progress['stage'], loaded: number, total: number, file: string): void => {
@@ -56,7 +56,8 @@ export class Load {
       maxBytes,
       idleTimeout,
       onProgress: (...progress) => this.report('download', ...progress),
-      onHead: (head) => void this.checkHead(head).catch(this.fail),
+      onStart: () => void this.check().catch(this.fail),
+      onHead: (head) => void this.check(head).catch(this.fail),
     };
   }
 
@@ -76,20 +77,25 @@ export class Load {
 
   /**
    * Runs `use` on the file that `open` gives, once its digest is what the caller expects. A file of the cache is used while
-   * its digest is computed; where that shows damage, what came of it is for `drop`, and all begins anew without the cache.
+   * its digest is computed, from when `use` says that it has read it, so that the two do not share the disk; where that shows
+   * damage, what came of it is for `drop`, and all begins anew without the cache.
    */
   async use<T>(
     open: (context: LoadContext) => Promise<OpenWeights>,
-    use: (file: WeightsFile, name: string) => Promise<T>,
+    use: (file: WeightsFile, name: string, onRead: () => void) => Promise<T>,
     drop: (result: T) => void = () => {},
     fresh = false,
   ): Promise<T> {
     const { integrity } = this.options;
-    const { file, intact, name, release } = await open(this.#context(fresh));
-    const isDamaged = async () => intact !== undefined && !(await abortable(intact, this.signal));
+    const { file, verify, name, release } = await open(this.#context(fresh));
+    const isDamaged = async () => {
+      this.signal.throwIfAborted();
+      return verify !== undefined && !(await abortable(verify(), this.signal));
+    };
+    const onRead = () => void isDamaged().catch(() => {});
     try {
       if (integrity) await verifyDigest(file, integrity, name);
-      const result = await use(file, name);
+      const result = await use(file, name, onRead);
       if (await isDamaged().catch(() => true)) {
         drop(result);
         throw new WimmError('ERR_CACHE_CORRUPT', `${name} is damaged in the cache`);

@@ -16,16 +16,24 @@ const variants =
 
 /**
  * Bundles the package's modules; the WebAssembly modules stay files of their own beside them. Gives the names of the packages
- * that are in the bundle.
+ * that are in the bundle. The worker is a file by itself, whose start does not wait for chunks.
  */
 async function bundle() {
+  const entries = [{ index: 'js/index.ts', cli: 'js/cli.ts' }, { worker: 'js/engine/worker.ts' }];
+  const inputs = await Promise.all(entries.map(bundleEntries));
+  const names = inputs.flat().map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]);
+  return [...new Set(names)].filter(Boolean).sort();
+}
+
+/** Gives the paths of what went into the bundle. */
+async function bundleEntries(entryPoints) {
   const { metafile } = await build({
     metafile: true,
     absWorkingDir: root,
-    entryPoints: { index: 'js/index.ts', cli: 'js/cli.ts', worker: 'js/engine/worker.ts' },
+    entryPoints,
     outdir: 'dist',
     bundle: true,
-    splitting: true,
+    splitting: Object.keys(entryPoints).length > 1,
     minify: true,
     format: 'esm',
     target: 'es2022',
@@ -35,8 +43,7 @@ async function bundle() {
     loader: { '.json': 'text' },
     logLevel: 'warning',
   });
-  const names = Object.keys(metafile.inputs).map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]);
-  return [...new Set(names)].filter(Boolean).sort();
+  return Object.keys(metafile.inputs);
 }
 
 function declare() {

@@ -88,15 +88,15 @@ const nullable = { poolSize: null, firstConv: null, classifier: null };
 
 /** An architecture of timm with its cfgs by tag, the default tag first ('' where it has none). */
 export class Architecture {
-  readonly tags: readonly string[];
-
   constructor(
     readonly name: string,
     readonly module: string,
     private readonly base: CfgFields,
-    private readonly cfgs: Map<string, CfgFields>,
-  ) {
-    this.tags = [...cfgs.keys()];
+    private readonly cfgs: Record<string, CfgFields>,
+  ) {}
+
+  get tags(): readonly string[] {
+    return Object.keys(this.cfgs);
   }
 
   /** `arch.tag` */
@@ -105,13 +105,13 @@ export class Architecture {
   }
 
   hasWeights(tag: string): boolean {
-    const { url, hfHubId } = { ...this.base, ...this.cfgs.get(tag) };
+    const { url, hfHubId } = { ...this.base, ...this.cfgs[tag] };
     return Boolean(url || hfHubId);
   }
 
   /** A fresh copy. */
   cfg(tag: string): PretrainedCfg {
-    const fields = structuredClone({ ...this.base, ...this.cfgs.get(tag) });
+    const fields = structuredClone({ ...this.base, ...this.cfgs[tag] });
     if (fields.hfHubId === 'timm/') fields.hfHubId += this.nameOf(tag);
     const set = Object.entries(fields).filter(([, value]) => value !== null);
     return { architecture: this.name, ...(tag && { tag }), ...nullable, ...Object.fromEntries(set) } as PretrainedCfg;
@@ -165,10 +165,7 @@ function decode(table: Table, implemented: string[], leftOut: string[]): Catalog
 function architecturesOf(modules: Record<string, ModuleTable>): Map<string, Architecture> {
   return new Map(
     Object.entries(modules).flatMap(([module, { cfg, architectures }]) =>
-      Object.entries(architectures).map(([name, cfgs]) => [
-        name,
-        new Architecture(name, module, cfg, new Map(Object.entries(cfgs))),
-      ]),
+      Object.entries(architectures).map(([name, cfgs]) => [name, new Architecture(name, module, cfg, cfgs)]),
     ),
   );
 }

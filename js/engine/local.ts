@@ -27,9 +27,16 @@ export class LocalEngine implements Engine {
 
   async createModel({ weights, ...spec }: ModelSpec, onLoad: OnLoad, signal?: AbortSignal): Promise<ModelFacts> {
     const model = await this.#reading(weights, async (source) => {
-      const load = this.#call(() => this.module.loadModel(spec, source, this.backend.threads, onLoad));
+      let progress: Parameters<OnLoad> | undefined;
+      const onParameter: OnLoad = (...bytes) => (progress = bytes);
+      const load = this.#call(() => this.module.loadModel(spec, source, this.backend.threads, onParameter));
+      const advance = (milliseconds: number) => {
+        const done = this.#call(() => load.advance(milliseconds));
+        if (progress) onLoad(...progress);
+        return done;
+      };
       try {
-        await runSlices((milliseconds) => this.#call(() => load.advance(milliseconds)), signal);
+        await runSlices(advance, signal);
         return this.#call(() => load.take());
       } finally {
         if (!this.#crash) load.delete();

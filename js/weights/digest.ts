@@ -4,13 +4,17 @@ import type { WeightsFile } from '../engine/engine.js';
 import { hashInWorker } from '../engine/hash.js';
 import { WimmError } from '../errors.js';
 
+// A worker takes longer to start than these bytes to hash, off this thread in either case; reading them takes it milliseconds.
+const bytesWithoutWorker = 2 ** 25;
+
 /** In hexadecimal. */
 export async function sha256(file: WeightsFile): Promise<string> {
   if (file.kind === 'file') {
     const { hashFile } = await import('../node/files.js');
     return hashFile(file.path);
   }
-  if (file.kind === 'blob' && typeof document === 'object' && globalThis.isSecureContext) {
+  const isLarge = file.kind === 'blob' && file.blob.size > bytesWithoutWorker;
+  if (isLarge && typeof document === 'object' && globalThis.isSecureContext) {
     try {
       return await hashInWorker(file.blob);
     } catch {

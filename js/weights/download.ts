@@ -18,6 +18,8 @@ export interface LoadContext {
   signal: AbortSignal | undefined;
   maxBytes: number;
   idleTimeout: number;
+  /** Called before a file is fetched. */
+  onStart: () => void;
   onProgress: (loaded: number, total: number, file: string) => void;
   /** Called with the head of a file that is downloaded, where it has one. */
   onHead: (head: WeightsHead) => void;
@@ -53,7 +55,8 @@ class Download {
   readonly name: string;
   readonly #received: Promise<FetchedFile>;
   readonly #stop = new AbortController();
-  readonly #listeners = new Set<Pick<LoadContext, 'onProgress' | 'onHead'>>();
+  readonly #listeners = new Set<Pick<LoadContext, 'onStart' | 'onProgress' | 'onHead'>>();
+  #started = false;
   #head: WeightsHead | undefined;
   #progress: [loaded: number, total: number] | undefined;
   #good = false;
@@ -65,6 +68,10 @@ class Download {
     readonly onEnd: () => void,
   ) {
     this.name = redact(request.url);
+    const onStart = () => {
+      this.#started = true;
+      for (const listener of this.#listeners) listener.onStart();
+    };
     const onProgress = (...progress: [loaded: number, total: number]) => {
       this.#progress = progress;
       for (const listener of this.#listeners) listener.onProgress(...progress, this.name);
@@ -73,7 +80,8 @@ class Download {
       this.#head = head;
       for (const listener of this.#listeners) listener.onHead(head);
     };
-    const options = { name: this.name, maxBytes, idleTimeout, onProgress, onHead, signal: this.#stop.signal };
+    const { signal } = this.#stop;
+    const options = { name: this.name, maxBytes, idleTimeout, onStart, onProgress, onHead, signal };
     this.#received = this.#fetch(request, options);
     this.#received.catch(onEnd);
   }
@@ -85,9 +93,10 @@ class Download {
     return fetched;
   }
 
-  async join({ signal, onProgress, onHead }: LoadContext): Promise<OpenWeights> {
-    const listener = { onProgress, onHead };
+  async join({ signal, onStart, onProgress, onHead }: LoadContext): Promise<OpenWeights> {
+    const listener = { onStart, onProgress, onHead };
     this.#listeners.add(listener);
+    if (this.#started) onStart();
     if (this.#head) onHead(this.#head);
     if (this.#progress) onProgress(...this.#progress, this.name);
     const release = async (error?: unknown) => {
@@ -96,8 +105,8 @@ class Download {
       if (this.#listeners.size === 0) await this.#end();
     };
     try {
-      const { file, intact } = await abortable(this.#received, signal);
-      return { file, ...(intact && { intact }), name: this.name, release };
+      const { file, verify } = await abortable(this.#received, signal);
+      return { file, ...(verify && { verify }), name: this.name, release };
     } catch (error) {
       await release(error);
       throw error;

@@ -37,7 +37,9 @@ export async function fetchFile(request: FileRequest, options: ReceiveOptions): 
   const entry = request.fresh ? undefined : await request.store.match(request.url);
   const newer = entry && (await fetchNewer(request, entry, options));
   const stored = newer ? undefined : await entry?.open();
-  return stored ?? download(request, newer ?? (await fetchResponse(request, {}, options)), options);
+  if (stored) return stored;
+  options.onStart();
+  return download(request, newer ?? (await fetchResponse(request, {}, options)), options);
 }
 
 /** The response of a server that has another file than the entry. */

@@ -11,6 +11,8 @@ export interface ReceiveOptions {
   name: string;
   maxBytes: number;
   idleTimeout: number;
+  /** Called before a file is fetched that the store does not have. */
+  onStart: () => void;
   onProgress: (loaded: number, total: number) => void;
   /** Called with the head of a file that has one, once it is there. */
   onHead: (head: WeightsHead) => void;

@@ -78,14 +78,16 @@ async function openStream(
 ): Promise<OpenWeights> {
   if (stream.locked) throw invalidArgument('option weights: the stream is locked to another reader');
   const stop = new AbortController();
-  const { signal, maxBytes, idleTimeout, onHead } = context;
+  const { signal, maxBytes, idleTimeout, onStart, onHead } = context;
   const abort = () =>
     stop.abort(new WimmError('ERR_ABORTED', 'the operation was aborted', { cause: signal?.reason as unknown }));
   signal?.addEventListener('abort', abort, { once: true });
   const draft = openDraft(total);
   const onProgress = (loaded: number, total: number) => context.onProgress(loaded, total, name);
   try {
-    await receive(stream, total, draft, { name, maxBytes, idleTimeout, onProgress, onHead, signal: stop.signal });
+    onStart();
+    const options = { name, maxBytes, idleTimeout, onStart, onProgress, onHead, signal: stop.signal };
+    await receive(stream, total, draft, options);
   } finally {
     signal?.removeEventListener('abort', abort);
   }

@@ -27,8 +27,8 @@ export interface Entry {
 
 export interface StoredFile {
   file: WeightsFile;
-  /** Whether the file is what was kept, where that is still being found out. If it is not, the store has it no more. */
-  intact?: Promise<boolean>;
+  /** Finds out whether the file is what was kept, where that is not known. If it is not, the store has it no more. */
+  verify?: () => Promise<boolean>;
 }
 
 export interface Store {

@@ -33,7 +33,9 @@ export class WebStore implements Store {
     try {
       const file = await readFile(response);
       const expected = response.headers.get(digestHeader);
-      return expected === null ? { file } : { file, intact: this.#verify(url, file, expected) };
+      if (expected === null) return { file };
+      let intact: Promise<boolean> | undefined;
+      return { file, verify: () => (intact ??= this.#verify(url, file, expected)) };
     } catch (cause) {
       return this.#discard(url, cause);
     }
