@@ -73,8 +73,11 @@ async function assertClassifies(browser, { isolated, address }, inChans) {
   assert.equal(classes.coffee[0].label, 'espresso');
 }
 
-for (const [name, { launch, skip }] of Object.entries(browsers)) {
-  const browser = await launch();
+// All are launched before the first test: once the tests known so far have ended, the sites are closed.
+const launched = await Promise.all(Object.values(browsers).map(({ launch }) => launch()));
+
+for (const [index, [name, { skip }]] of Object.entries(browsers).entries()) {
+  const browser = launched[index];
   for (const [where, page] of Object.entries(pages)) {
     for (const inChans of [3, 1, 25]) {
       test(`in ${name}, ${where} classifies photographs by ${inChans} channels`, { skip }, () =>

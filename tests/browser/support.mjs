@@ -17,6 +17,9 @@ const flags = `--headless --no-sandbox --disable-gpu --disable-quic --no-first-r
 
 const firefoxPath = process.env.FIREFOX ?? '/usr/bin/firefox-esr';
 
+/** Milliseconds that a browser may take for one thing, on a machine that has much else to do. */
+const patience = 300_000;
+
 const absent = (path) => !existsSync(path) && `there is no ${path}`;
 
 /** Why tests in Chromium are left out, if they are: an option of `test`. */
@@ -33,7 +36,8 @@ export async function launch(...more) {
 /** Firefox, by WebDriver BiDi; its tabs have of Playwright's interface what `open` and simple tests use. */
 async function launchFirefox() {
   if (absent(firefoxPath)) return undefined;
-  const options = { executablePath: firefoxPath, browser: 'firefox', headless: true, timeout: 0, protocolTimeout: 0 };
+  const limits = { timeout: patience, protocolTimeout: patience };
+  const options = { executablePath: firefoxPath, browser: 'firefox', headless: true, ...limits };
   const browser = await puppeteer.launch(options);
   after(() => browser.close());
   return browser;
@@ -91,7 +95,7 @@ export async function realContent() {
 /** A tab of its own storage on a site, whose `window.wimm` is the package. */
 export async function open(browser, address) {
   const tab = await browser.newPage();
-  tab.setDefaultTimeout(600_000);
+  tab.setDefaultTimeout(patience);
   await tab.goto(address);
   await tab.evaluate(async () => {
     window.wimm = await import('/wimm/index.js');
