@@ -31,7 +31,7 @@ function loadError(variant: Variant, wasm: string | undefined, cause: unknown): 
 /** Milliseconds that a worker may take to start, its script's download included. */
 export const startTimeout = 30_000;
 
-function noThreads(cause: unknown): WimmError {
+export function noThreads(cause: unknown): WimmError {
   const text = cause instanceof Error ? cause.message : 'a worker cannot start';
   return new WimmError('ERR_ENV_NO_THREADS', `no threads: ${text}`, { cause });
 }
@@ -51,13 +51,14 @@ export async function instantiate(
   const onThreadError = (cause: unknown) => withoutThreads.abort(noThreads(cause));
   if (threads > 1) timer = setTimeout(onThreadError, startTimeout, new Error('their workers do not start'));
   try {
-    const { default: create } = await modules[variant]();
-    const creating = create({
-      pthreadPoolSize: threads - 1,
-      onThreadError,
-      printErr: () => {}, // what goes wrong is thrown as well
-      ...(wasm && { locateFile: (path: string) => new URL(path, wasm).href }),
-    });
+    const creating = modules[variant]().then(({ default: create }) =>
+      create({
+        pthreadPoolSize: threads - 1,
+        onThreadError,
+        printErr: () => {}, // what goes wrong is thrown as well
+        ...(wasm && { locateFile: (path: string) => new URL(path, wasm).href }),
+      }),
+    );
     return new LocalEngine(await abortable(creating, withoutThreads.signal), backend, onCrash);
   } catch (cause) {
     if (withoutThreads.signal.aborted) throw withoutThreads.signal.reason;

@@ -5,7 +5,7 @@ import { WimmError } from '../errors.js';
 import { type Picture, transferOf, unreadable } from '../images/picture.js';
 import type { Backend, LayerProfile, MemoryUse, StateTensor, Tensor } from '../types.js';
 import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
-import { startTimeout } from './instantiate.js';
+import { noThreads, startTimeout } from './instantiate.js';
 import { openWorker, type Port } from './port.js';
 import type { Call, Reply } from './worker.js';
 
@@ -65,12 +65,8 @@ export class RemoteEngine implements Engine {
     const engine = new RemoteEngine(backend, port, onCrash);
     const timer = setTimeout(() => engine.#fail(cannotStart(new Error('its script does not run'))), startTimeout);
     engine.#onAlive = () => clearTimeout(timer);
-    const lock = `wimm ${Math.random()}`;
     try {
-      if (await engine.#call('start', [backend, wasm, lock])) {
-        const ended = () => engine.#crashed(new Error('it ended'));
-        navigator.locks.request(lock, ended).catch(() => {}); // granted when the worker ends, of which nothing else tells
-      }
+      await engine.#call('start', [backend, wasm, `wimm ${Math.random()}`]);
     } catch (error) {
       engine.#fail(error as WimmError);
       throw error;
@@ -80,8 +76,15 @@ export class RemoteEngine implements Engine {
     return engine;
   }
 
-  selfCheck(): Promise<boolean> {
-    return this.#call('selfCheck', []);
+  /** Errors: env_no_threads where threads have started but do not work; who waits for them would wait for ever. */
+  async selfCheck(): Promise<boolean> {
+    const stuck = () => this.#fail(noThreads(new Error('they do not work')));
+    const timer = this.backend.threads > 1 ? setTimeout(stuck, startTimeout) : undefined;
+    try {
+      return await this.#call('selfCheck', []);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   createModel(spec: ModelSpec, onLoad: OnLoad, signal?: AbortSignal): Promise<ModelFacts> {
@@ -170,6 +173,11 @@ export class RemoteEngine implements Engine {
     if ('alive' in reply) {
       this.#alive = true;
       this.#onAlive();
+      return;
+    }
+    if ('lock' in reply) {
+      const ended = () => this.#crashed(new Error('it ended'));
+      navigator.locks.request(reply.lock, ended).catch(() => {}); // granted when the worker ends, of which nothing else tells
       return;
     }
     if ('progress' in reply) {

@@ -21,9 +21,10 @@ export interface Stop {
   stop: true;
 }
 
-/** `alive` comes first, before any call. */
+/** `alive` comes first, before any call; `lock` once the worker holds the lock that `start` names, if ever. */
 export type Reply =
   | { alive: true }
+  | { lock: string }
   | { id: number; value: unknown }
   | { id: number; error: WimmErrorData }
   | { id: number; progress: [number, number] };
@@ -50,18 +51,14 @@ function openPort(): Port {
 const port = openPort();
 let engine: Promise<Engine>;
 
-/** Holds a lock of the browser as long as this worker lives. Whether it does. */
-async function holdLock(name: string): Promise<boolean> {
+/** Holds a lock of the browser as long as this worker lives, and tells once it does. */
+function holdLock(lock: string): void {
   const locks = isNode ? undefined : (navigator as Partial<Navigator>).locks;
-  if (!locks) return false;
-  return new Promise((resolve) => {
-    const forever = new Promise(() => {});
-    const hold = () => {
-      resolve(true);
-      return forever;
-    };
-    locks.request(name, hold).catch(() => resolve(false));
-  });
+  const hold = () => {
+    port.post({ lock }, []);
+    return new Promise(() => {});
+  };
+  locks?.request(lock, hold).catch(() => {});
 }
 
 async function answer({ id, method, parameters }: Call, signal: AbortSignal): Promise<unknown> {
@@ -70,7 +67,8 @@ async function answer({ id, method, parameters }: Call, signal: AbortSignal): Pr
       const [backend, wasm, lock] = parameters as [Backend, string | undefined, string];
       engine = instantiate(backend, wasm, () => {});
       await engine;
-      return holdLock(lock);
+      holdLock(lock);
+      return;
     }
     case 'sha256':
       return sha256(parameters[0] as WeightsFile);

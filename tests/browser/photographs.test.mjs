@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { browsers, open, realContent, site } from './support.mjs';
+import { answered, browsers, open, realContent, site } from './support.mjs';
 
 // From timm 1.0.31 and PIL; the weights through timm's adapt_input_conv, grey by PIL's convert('L').
 const expected = {
@@ -76,12 +76,11 @@ async function assertClassifies(browser, { isolated, address }, inChans) {
 // All are launched before the first test: once the tests known so far have ended, the sites are closed.
 const launched = await Promise.all(Object.values(browsers).map(({ launch }) => launch()));
 
-for (const [index, [name, { skip }]] of Object.entries(browsers).entries()) {
-  const browser = launched[index];
+for (const [index, [name, { launch, skip }]] of Object.entries(browsers).entries()) {
   for (const [where, page] of Object.entries(pages)) {
     for (const inChans of [3, 1, 25]) {
-      test(`in ${name}, ${where} classifies photographs by ${inChans} channels`, { skip }, () =>
-        assertClassifies(browser, page, inChans),
+      test(`in ${name}, ${where} classifies photographs by ${inChans} channels`, { skip, timeout: 600_000 }, (t) =>
+        answered(launched[index], launch, t, (browser) => assertClassifies(browser, page, inChans)),
       );
     }
   }

@@ -18,7 +18,7 @@ const flags = `--headless --no-sandbox --disable-gpu --disable-quic --no-first-r
 const firefoxPath = process.env.FIREFOX ?? '/usr/bin/firefox-esr';
 
 /** Milliseconds that a browser may take for one thing, on a machine that has much else to do. */
-const patience = 300_000;
+const patience = 120_000;
 
 const absent = (path) => !existsSync(path) && `there is no ${path}`;
 
@@ -39,8 +39,26 @@ async function launchFirefox() {
   const limits = { timeout: patience, protocolTimeout: patience };
   const options = { executablePath: firefoxPath, browser: 'firefox', headless: true, ...limits };
   const browser = await puppeteer.launch(options);
-  after(() => browser.close());
+  const kill = () => browser.process()?.kill('SIGKILL');
+  after(async () => {
+    const timer = setTimeout(kill, 20_000);
+    await browser.close().finally(() => clearTimeout(timer));
+  });
   return browser;
+}
+
+/**
+ * What `work` gives in the browser, or in one launched anew where the first does not answer: at times Firefox's driver
+ * loses a page whose headers move it to another process.
+ */
+export async function answered(launched, launch, t, work) {
+  try {
+    return await work(launched);
+  } catch (error) {
+    if (!/timed out|TimeoutError/.test(`${error.name}: ${error.message}`)) throw error;
+    t.diagnostic(`the browser does not answer, and is launched again: ${error.message}`);
+    return work(await launch());
+  }
 }
 
 /** For tests that run in every browser: how to launch each, and why its tests are left out, if they are. */

@@ -117,6 +117,7 @@ const choosing = (start) =>
       import { WimmError } from './errors.ts';
       export const tried = (globalThis.tried = []);
       export const startTimeout = 1;
+      export const noThreads = (cause) => cause;
       const start = ${start};
       export async function instantiate(backend) {
         tried.push(backend.variant);

@@ -119,3 +119,27 @@ test('a worker whose script never runs is given up', async () => {
   mock.timers.reset();
   threads.Worker = Working;
 });
+
+test('threads that start but never work are given up', async () => {
+  const { Worker: Working } = threads;
+  let asked;
+  const checked = new Promise((resolve) => (asked = resolve));
+  let ended = false;
+  threads.Worker = class extends EventEmitter {
+    postMessage({ id, method }) {
+      if (method === 'start') this.emit('message', { id, value: undefined });
+      else asked();
+    }
+    ref() {}
+    unref() {}
+    terminate = () => (ended = true);
+  };
+  mock.timers.enable({ apis: ['setTimeout'] });
+  const failure = rejects(create({ threads: 2 }), 'ERR_ENV_NO_THREADS', /do not work/);
+  await checked;
+  mock.timers.tick(30_000);
+  await failure;
+  assert.ok(ended);
+  mock.timers.reset();
+  threads.Worker = Working;
+});
