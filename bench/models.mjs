@@ -1,0 +1,100 @@
+// One pass over the models of the package, in Node.js and on one thread: parameters, multiply-adds, the time of a forward pass,
+// and that the memory of each is free again once it is disposed of; with a native build, the difference of its goldens from timm.
+//   npm run bench:models -- [FILTER…] [--up-to 100] [--again]            --up-to: millions of parameters
+// Figures go to bench/results/models.json, where those of other models stay; the page of them all is docs/models.md.
+// Exits with 1 where a model fails, or keeps memory.
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { createModel, listModels } from '../dist/index.js';
+import { page } from './models_page.mjs';
+
+const { values: options, positionals: filters } = parseArgs({
+  options: { 'up-to': { type: 'string', default: '100' }, again: { type: 'boolean', default: false } },
+  allowPositionals: true,
+});
+const root = join(import.meta.dirname, '..');
+const file = join(import.meta.dirname, 'results/models.json');
+const parityProgram = join(root, 'build/native/tests/wimm_parity');
+
+/** By architecture, its parameters and buffers, as the goldens have them of timm. */
+function elementCounts() {
+  const folder = join(root, 'tests/parity/goldens');
+  const files = readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')));
+  return new Map(files.flatMap(({ cases }) => cases.map((golden) => [golden.model, golden.state_dict.elements])));
+}
+
+/** The largest difference of a model's goldens from timm, of the largest magnitude in timm's tensors. */
+function parityOf(name) {
+  if (!existsSync(parityProgram)) return undefined;
+  const output = execFileSync(parityProgram, [name], { encoding: 'utf8' });
+  return Math.max(...[...output.matchAll(/^ok .*: (\S+), \S+ s$/gm)].map(([, worst]) => Number(worst)));
+}
+
+const sentinel = await createModel('lcnet_035', { threads: 1 }); // tells of the engine's memory while no other model is alive
+
+async function measureModel(name, model) {
+  const shape = [1, ...model.pretrainedCfg.inputSize];
+  const input = { data: new Float32Array(shape.reduce((a, b) => a * b)).fill(0.5), shape };
+  await model.forward(input);
+  const times = [];
+  for (const end = performance.now() + 1000; times.length < 3 || (times.length < 9 && performance.now() < end);) {
+    const start = performance.now();
+    await model.forward(input);
+    times.push(performance.now() - start);
+  }
+  const multiplyAdds = (await model.profile(input)).reduce((sum, layer) => sum + layer.multiplyAdds, 0);
+  const { weights, arena } = await model.memory();
+  const parameters = [...model.parameters()]
+    .filter(([path, { dtype }]) => dtype === 'float32' && !/\.running_(mean|var)$/.test(path))
+    .reduce((sum, [, { shape }]) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  return {
+    inputSize: shape.slice(1),
+    parameters,
+    multiplyAdds,
+    milliseconds: Number(times.toSorted((a, b) => a - b)[times.length >> 1].toPrecision(3)),
+    memory: weights + arena,
+    parity: parityOf(name),
+  };
+}
+
+async function measure(name) {
+  const { used } = await sentinel.memory();
+  const model = await createModel(name, { threads: 1 });
+  const figures = await measureModel(name, model).finally(() => model.dispose());
+  const kept = (await sentinel.memory()).used - used;
+  if (kept > 0) throw new Error(`${name} keeps ${kept} bytes`);
+  return figures;
+}
+
+/** A model a line, so that a change of one is a change of one line. */
+function save(results) {
+  const lines = Object.keys(results)
+    .sort()
+    .map((name) => `${JSON.stringify(name)}: ${JSON.stringify(results[name])}`);
+  writeFileSync(file, `{\n${lines.join(',\n')}\n}\n`);
+}
+
+const results = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+const counts = elementCounts();
+const names = listModels(filters.length ? filters : undefined).filter(
+  (name) => counts.get(name) <= options['up-to'] * 1e6,
+);
+let failures = 0;
+for (const [index, name] of names.entries()) {
+  if (results[name] && !options.again) continue;
+  const title = `${index + 1}/${names.length} ${name}`;
+  try {
+    results[name] = await measure(name);
+    console.log(`${title}: ${results[name].milliseconds} ms`);
+    save(results);
+  } catch (error) {
+    failures++;
+    console.log(`${title}: ${error.stack}`);
+  }
+}
+writeFileSync(join(root, 'docs/models.md'), page(results));
+console.log(`${names.length} models, ${failures} failed`);
+process.exitCode = failures ? 1 : 0;
