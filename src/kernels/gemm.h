@@ -18,7 +18,6 @@ class Gemm {
 
   // The weights of columns 8 · panel and on, [depth, 8]; anything finite where there is no such column.
   float* panel_weights(int64_t panel) { return &packed_[panel * panel_floats() + panel_columns]; }
-  int64_t panels() const { return panels_; }
   static constexpr int64_t panel_columns = 8;
 
   // Prepares for so many rows. Returns the bytes of workspace that `run` needs.

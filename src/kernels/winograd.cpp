@@ -74,10 +74,11 @@ struct F4 {
 };
 
 // G · g · Gᵀ for each filter g: of weight [width, in, 3, 3] the weights of a panel of each product, [in, 8]. A panel is
-// `width` columns wide, four or eight: where there are four, they come twice.
+// `width` columns wide, four or eight: where there are four, they come twice. A function of its own, and called from
+// two places, since an engine begins to run the optimised code of a function when it is called, not in the midst of it.
 template <class F>
-void transform_panel(const float* weight, int64_t width, int64_t in,
-                     const std::array<float*, F::window * F::window>& to) {
+[[gnu::noinline]] void transform_panel(const float* weight, int64_t width, int64_t in,
+                                       const std::array<float*, F::window * F::window>& to) {
   constexpr int64_t window = F::window;
   for (int64_t c = 0; c < in; ++c)
     for (int64_t half = 0; half < Gemm::panel_columns; half += 4) {
@@ -112,12 +113,14 @@ class WinogradKernel final : public Kernel {
     bias_ = std::move(weights.bias);
     gemms_.reserve(products);
     for (int64_t p = 0; p < products; ++p) gemms_.emplace_back(out_, in_);
-    for (int64_t panel = 0; panel < gemms_[0].panels(); ++panel) {
-      const int64_t first = panel * Gemm::panel_columns, width = std::min(Gemm::panel_columns, out_ - first);
+    const auto transform = [&](int64_t panel, int64_t width) {
       std::array<float*, products> to;
       for (int64_t p = 0; p < products; ++p) to[p] = gemms_[p].panel_weights(panel);
-      transform_panel<F>(&weights.weight[first * in_ * 9], width, in_, to);
-    }
+      transform_panel<F>(&weights.weight[panel * Gemm::panel_columns * in_ * 9], width, in_, to);
+    };
+    const int64_t whole = out_ / Gemm::panel_columns;
+    for (int64_t panel = 0; panel < whole; ++panel) transform(panel, Gemm::panel_columns);
+    if (out_ % Gemm::panel_columns != 0) transform(whole, out_ % Gemm::panel_columns);
   }
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {

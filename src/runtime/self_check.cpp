@@ -9,7 +9,7 @@
 namespace wimm {
 namespace {
 
-constexpr int64_t side = 13, images = 2;  // odd, so that no kernel's tile divides it
+constexpr int64_t side = 7, images = 2;  // odd, so that no kernel's tile divides it
 
 int weight_at(size_t index, ParameterId id) { return static_cast<int>((index * 7 + static_cast<size_t>(id)) % 5) - 2; }
 int pixel_at(size_t index) { return static_cast<int>(index * 5 % 9) - 4; }
