@@ -23,11 +23,20 @@ export function forMilliseconds(step: () => boolean): (milliseconds: number) => 
   };
 }
 
+interface Scheduler {
+  postTask(task: () => void): Promise<void>;
+}
+
 let channel: MessageChannel | undefined;
 const waiting: (() => void)[] = [];
 
-/** Resolves behind the tasks that wait already. A timer would do so 4 ms later. */
+/**
+ * Resolves behind the tasks that wait already. A timer would do so 4 ms later, and a message, which some browsers hand to
+ * another thread on its way, after whatever else keeps the processor busy.
+ */
 function nextTask(): Promise<void> {
+  const { scheduler } = globalThis as { scheduler?: Partial<Scheduler> };
+  if (scheduler?.postTask) return scheduler.postTask(() => {});
   return new Promise((resolve) => {
     if (isNode) {
       setImmediate(resolve);
