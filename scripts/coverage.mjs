@@ -1,7 +1,8 @@
 // How much of timm is covered: node scripts/coverage.mjs [--check]
 //
-// For each module and in all, of the names that timm 1.0.31 and 0.3.4 list: those that createModel creates, those that a
-// golden proves, and the input channels of the goldens. With --check, a name that is created without a golden is a failure.
+// For each module and in all, of the names that timm 1.0.31 and 0.3.4 list: those that createModel creates, and those that a
+// golden proves; the pretrained tags of timm 1.0.31, and those whose models are created; the layouts of authors' checkpoints
+// that a golden proves; and the input channels of the goldens. With --check, a name that is created without a golden is a failure.
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -20,6 +21,9 @@ function readGoldens() {
   }
   return channels;
 }
+
+// The models of goldens of authors' checkpoints, one for each layout.
+const layouts = JSON.parse(readFileSync(join(root, 'tests/parity/filter_goldens.json'), 'utf8'));
 
 // Names and modules as timm lists them, by release.
 const releases = {
@@ -48,8 +52,16 @@ function count(models, goldens) {
 
 function row(title, goldens, belongs) {
   const counts = Object.values(releases).map((models) => count(models.filter(belongs), goldens));
+  const models = releases['1.0.31'].filter(belongs);
+  const tags = (architectures) =>
+    architectures.flatMap((architecture) => architecture.tags.filter((tag) => architecture.hasWeights(tag))).length;
+  const loaded = models.filter(({ name }) => created(name));
+  const names = new Set(models.map(({ name }) => name));
   const channels = [...new Set(counts.flatMap(({ channels }) => channels))].sort((a, b) => a - b);
-  const figures = counts.flatMap(({ listed, created, golden }) => [listed, created, golden]);
+  const figures = [
+    ...counts.flatMap(({ listed, created, golden }) => [listed, created, golden]),
+    ...[tags(models), tags(loaded), layouts.filter(({ model }) => names.has(model)).length],
+  ];
   return [title.padEnd(28), ...figures.map((figure) => String(figure).padStart(7)), '  ', channels.join(' ')].join(' ');
 }
 
@@ -62,7 +74,9 @@ runMain(async () => {
   console.log(
     [
       'module'.padEnd(28),
-      ...['listed', 'created', 'golden', 'listed', 'created', 'golden'].map((head) => head.padStart(7)),
+      ...['listed', 'created', 'golden', 'listed', 'created', 'golden', 'tags', 'loaded', 'layouts'].map((head) =>
+        head.padStart(7),
+      ),
       '   inChans of goldens',
     ].join(' '),
   );
