@@ -20,15 +20,20 @@ const pins = JSON.parse(readFileSync(join(root, 'cmake/third-party.json'), 'utf8
 const pinned = (name) => pins.shipped[name].version;
 const oldestEmscripten = [3, 1, 60];
 
-// The sanitizers watch our code alone, so native-asan links the same third-party libraries as native.
+// How the libraries of each variant are built, or the name of the variant whose libraries it shares: the sanitizers watch
+// our code alone. Variants that read weight files and do nothing else (null) need zlib alone, which they compile.
 const libraryOptions = {
   native: { WIMM_THREADS: 'ON' },
+  'native-asan': 'native',
+  fuzz: 'native',
+  'fuzz-32': null,
+  coverage: null,
   'wasm-simd': { WIMM_RELAXED_SIMD: 'OFF', WIMM_THREADS: 'OFF' },
   'wasm-simd-threads': { WIMM_RELAXED_SIMD: 'OFF', WIMM_THREADS: 'ON' },
   'wasm-relaxed': { WIMM_RELAXED_SIMD: 'ON', WIMM_THREADS: 'OFF' },
   'wasm-relaxed-threads': { WIMM_RELAXED_SIMD: 'ON', WIMM_THREADS: 'ON' },
 };
-const variants = ['native', 'native-asan', ...Object.keys(libraryOptions).slice(1)];
+const variants = Object.keys(libraryOptions);
 const isWasm = (variant) => variant.startsWith('wasm-');
 
 const debianEnvironment = { WIMM_CACHE: cacheFolder, WIMM_SUITE: pins.suite };
@@ -105,6 +110,7 @@ async function source(name) {
 
 // The third-party static libraries of a variant, with their headers.
 async function libraries(variant, sources, emscriptenFolder) {
+  if (typeof libraryOptions[variant] === 'string') return libraries(libraryOptions[variant], sources, emscriptenFolder);
   const options = { ...libraryOptions[variant], ...sources, CMAKE_BUILD_TYPE: 'Release' };
   const compiler = emscriptenFolder ? join(emscriptenFolder, 'emcc') : (process.env.CXX ?? 'c++');
   if (emscriptenFolder) options.WIMM_EMSCRIPTEN = emscriptenFolder;
@@ -148,7 +154,9 @@ export async function setUp(wanted) {
     const compiler = isWasm(variant) ? folders.emscripten : undefined;
     const settings = {
       WIMM_TOOLS: folders.tools,
-      WIMM_LIBRARIES: await libraries(variant.replace('-asan', ''), folders.sources, compiler),
+      ...(libraryOptions[variant]
+        ? { WIMM_LIBRARIES: await libraries(variant, folders.sources, compiler) }
+        : { WIMM_ZLIB_SOURCE: folders.sources.zlib }),
       ...(compiler && { WIMM_EMSCRIPTEN: compiler }),
     };
     const lines = Object.entries(settings).map(([name, value]) => `set(${name} "${value}")\n`);

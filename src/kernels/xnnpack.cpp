@@ -4,9 +4,12 @@
 #include <limits>
 #include <string>
 
+#include "kernels/kernel.h"
 #include "wimm/error.h"
 
 namespace wimm {
+
+static_assert(overread_floats * sizeof(float) >= XNN_EXTRA_BYTES);
 
 void initialize_xnnpack() {
   static const xnn_status status = xnn_initialize(nullptr);

@@ -454,7 +454,7 @@ void convert_beit3(Entries& entries) {
         parts[std::string(entry.info.name).replace(at + 6, part.size(), "qkv.")].push_back(entry);
   std::set<std::string> fused;
   for (const auto& [name, three] : parts) {
-    const auto alike = [&](const Entry& entry) {
+    const auto alike = [&three = three](const Entry& entry) {
       return !entry.info.shape.empty() && entry.info.shape == three[0].info.shape &&
              entry.info.dtype == three[0].info.dtype;
     };

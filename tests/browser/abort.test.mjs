@@ -79,7 +79,7 @@ async function stopEach(worker) {
 for (const isolated of [false, true]) {
   for (const worker of [true, false]) {
     const where = `${isolated ? 'with' : 'without'} threads, ${worker ? 'in a worker' : 'in the page'}`;
-    test(`${where}, a signal stops each stage`, { skip }, async () => {
+    test(`${where}, a signal stops each stage [N11]`, { skip }, async () => {
       const tab = await open(browser, await site(content, { isolated }));
       const { results, shape } = await tab.evaluate(stopEach, worker);
       await tab.close();

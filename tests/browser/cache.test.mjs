@@ -126,7 +126,7 @@ test('where the ETag cannot be read, the date tells', { skip }, async () => {
 /** Resolves once a tab of the context waits for another's download. */
 const waiting = (tab) => tab.waitForFunction(async () => (await navigator.locks.query()).pending.length > 0);
 
-test('two tabs that load the same file download it once', { skip }, async () => {
+test('two tabs that load the same file download it once [N15, K03]', { skip }, async () => {
   let send;
   const content = file(1);
   const requests = [];
@@ -159,7 +159,7 @@ test('two tabs that load the same file download it once', { skip }, async () => 
   await context.close();
 });
 
-test('a tab that waits for one that is closed downloads by itself', { skip }, async () => {
+test('a tab that waits for one that is closed downloads by itself [K03, K04]', { skip }, async () => {
   const content = file(1);
   let begun;
   const asked = new Promise((resolve) => (begun = resolve));

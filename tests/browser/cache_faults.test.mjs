@@ -36,7 +36,7 @@ async function visit(through = (address) => address) {
   return { address, tab, requests, warnings, load };
 }
 
-test('weights load where the quota is exceeded', { skip }, async () => {
+test('weights load where the quota is exceeded [K01]', { skip }, async () => {
   const { address, tab, requests, warnings, load } = await visit();
   const session = await tab.context().newCDPSession(tab);
   const allow = (quotaSize) => session.send('Storage.overrideQuotaForOrigin', { origin: address, quotaSize });
@@ -51,7 +51,7 @@ test('weights load where the quota is exceeded', { skip }, async () => {
   await tab.close();
 });
 
-test('an entry that is damaged is downloaded again', { skip }, async () => {
+test('an entry that is damaged is downloaded again [K02]', { skip }, async () => {
   const { tab, requests, warnings, load } = await visit();
   await load();
   await tab.evaluate(async () => {
@@ -83,7 +83,7 @@ test('an entry that is damaged is downloaded again', { skip }, async () => {
   await tab.close();
 });
 
-test('a page without https, which has no cache, loads weights and runs a model', { skip }, async () => {
+test('a page without https, which has no cache, loads weights and runs a model [K05]', { skip }, async () => {
   const insecure = (address) => address.replace('127.0.0.1', 'insecure.test');
   const { tab, requests, warnings, load } = await visit(insecure);
   assert.equal(await tab.evaluate(() => window.isSecureContext), false);

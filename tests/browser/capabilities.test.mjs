@@ -18,7 +18,7 @@ async function ask(options) {
   return result;
 }
 
-test('a page that is not cross-origin isolated has no threads, and says so', { skip }, async () => {
+test('a page that is not cross-origin isolated has no threads, and says so [R14]', { skip }, async () => {
   const { backend, message, reasons, ...able } = await ask({});
   assert.deepEqual(able, { simd: true, relaxedSimd: true, threads: false, isolated: false, variant: 'relaxed' });
   assert.equal(reasons.length, 1);

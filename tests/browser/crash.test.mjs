@@ -7,7 +7,7 @@ import { launch, open, site, skip } from './support.mjs';
 const browser = await launch();
 
 for (const isolated of [false, true]) {
-  test(`a worker that ends is replaced, ${isolated ? 'with' : 'without'} threads`, { skip }, async () => {
+  test(`a worker that ends is replaced, ${isolated ? 'with' : 'without'} threads [R11]`, { skip }, async () => {
     const tab = await open(browser, await site({}, { isolated }));
     await tab.evaluate(async () => {
       const { createModel } = window.wimm;

@@ -9,7 +9,7 @@ const browser = await launch();
 for (const isolated of [false, true]) {
   for (const worker of [true, false]) {
     const where = `${isolated ? 'with' : 'without'} threads, ${worker ? 'in a worker' : 'in the page'}`;
-    test(`${where}, dispose stops calls and frees memory`, { skip }, async () => {
+    test(`${where}, dispose stops calls and frees memory [R01, R05]`, { skip }, async () => {
       const tab = await open(browser, await site({}, { isolated }));
       const { used, codes, pending } = await tab.evaluate(async (worker) => {
         const create = () => window.wimm.createModel('resnet18', { worker });

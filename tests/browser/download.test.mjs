@@ -59,7 +59,7 @@ class Breaking {
 }
 
 for (const where of ['the site', 'another host']) {
-  test(`a download from ${where} goes on where its connection broke`, { skip }, async () => {
+  test(`a download from ${where} goes on where its connection broke [N12]`, { skip }, async () => {
     const server = new Breaking();
     const address = await site({ '/weights': server.answer }, { policy });
     const host = where === 'the site' ? address : await serve(server.answer);
@@ -79,7 +79,7 @@ for (const where of ['the site', 'another host']) {
   });
 }
 
-test('a download that changes under way is refused', { skip }, async () => {
+test('a download that changes under way is refused [N12]', { skip }, async () => {
   const server = new Breaking();
   const tab = await open(browser, await site({ '/weights': server.answer }));
   await tab.exposeFunction('see', (loaded) => {
@@ -90,7 +90,7 @@ test('a download that changes under way is refused', { skip }, async () => {
   await tab.close();
 });
 
-test('what has another digest than integrity expects is refused, and not kept', { skip }, async () => {
+test('what has another digest than integrity expects is refused, and not kept [N14]', { skip }, async () => {
   const tampered = Uint8Array.from(bytes);
   tampered[tampered.length - 1] ^= 1;
   let body = tampered;
@@ -103,7 +103,7 @@ test('what has another digest than integrity expects is refused, and not kept', 
   await tab.close();
 });
 
-test('what the cache holds must have the digest that integrity expects', { skip }, async () => {
+test('what the cache holds must have the digest that integrity expects [K10]', { skip }, async () => {
   const tab = await open(browser, await site({ '/weights': bytes }));
   assert.equal((await load(tab, '/weights')).result, digest);
   const integrity = `sha256-${digestOf('another file')}`;

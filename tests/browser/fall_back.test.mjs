@@ -23,7 +23,7 @@ async function run(policy, options = {}) {
   return result;
 }
 
-test('without workers, a model runs in the page and on one thread', { skip }, async () => {
+test('without workers, a model runs in the page and on one thread [R11, R14]', { skip }, async () => {
   const { shape, backend, reasons, message } = await run("worker-src 'none'");
   assert.deepEqual(shape, [1, 1000], message);
   assert.equal(backend.worker, false);
@@ -35,7 +35,7 @@ test('without workers, a model runs in the page and on one thread', { skip }, as
   assert.equal((await run("worker-src 'none'", { threads: 2 })).code, 'ERR_ENV_NO_THREADS');
 });
 
-test('where scripts must be trusted types, a model runs all the same', { skip }, async () => {
+test('where scripts must be trusted types, a model runs all the same [R17]', { skip }, async () => {
   const { shape, message } = await run("require-trusted-types-for 'script'");
   assert.deepEqual(shape, [1, 1000], message);
 });

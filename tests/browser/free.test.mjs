@@ -54,7 +54,7 @@ function tasksOf(events) {
 
 for (const isolated of [false, true]) {
   test(
-    `a page's thread is never held for 50 ms, ${isolated ? 'with' : 'without'} threads`,
+    `a page's thread is never held for 50 ms, ${isolated ? 'with' : 'without'} threads [R13]`,
     { skip },
     async (context) => {
       let tell;

@@ -37,7 +37,7 @@ const run = (tab, wasm) =>
   }, wasm);
 
 for (const isolated of [false, true]) {
-  test(`WebAssembly files may lie elsewhere, ${isolated ? 'with' : 'without'} threads`, { skip }, async () => {
+  test(`WebAssembly files may lie elsewhere, ${isolated ? 'with' : 'without'} threads [R16]`, { skip }, async () => {
     const address = await site(content, { isolated, policy });
     for (const wasm of ['/apart', `${await serve(send)}/some/folder/`]) {
       const tab = await open(browser, address);

@@ -29,7 +29,7 @@ const browser = await launch();
 const content = { ...(await realContent()), '/forbidden.js': forbidden };
 
 for (const isolated of [false, true]) {
-  test(`a strict policy is enforced and kept, ${isolated ? 'with' : 'without'} threads`, { skip }, async () => {
+  test(`a strict policy is enforced and kept, ${isolated ? 'with' : 'without'} threads [R17]`, { skip }, async () => {
     const tab = await open(browser, await site(content, { isolated, policy }));
     const messages = [];
     tab.on('console', (message) => messages.push(message.text()));

@@ -79,7 +79,7 @@ for (const isolated of [false, true]) {
   });
 }
 
-test('a policy that forbids WebAssembly is named', { skip }, async () => {
+test('a policy that forbids WebAssembly is named [R17]', { skip }, async () => {
   const tab = await browser.newPage();
   await tab.goto(await site(content, { policy: "script-src 'self'" }));
   const { code, failed } = JSON.parse(await tab.textContent('pre', { timeout: 600_000 }));

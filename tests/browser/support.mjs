@@ -33,6 +33,15 @@ export async function launch(...more) {
   return browser;
 }
 
+/** Chromium by Puppeteer, whose tabs can be hidden and frozen: Playwright keeps its own visible. */
+export async function launchHidable() {
+  if (skip) return undefined;
+  const options = { executablePath, args: flags, headless: true, timeout: 0, protocolTimeout: 0 };
+  const browser = await puppeteer.launch(options);
+  after(() => browser.close());
+  return browser;
+}
+
 /** Firefox, by WebDriver BiDi; its tabs have of Playwright's interface what `open` and simple tests use. */
 async function launchFirefox() {
   if (absent(firefoxPath)) return undefined;

@@ -33,7 +33,7 @@ Tensor float_tensor(std::vector<float> values) {
 
 }  // namespace
 
-TEST_CASE("what is not finite is told from what becomes so by narrowing") {
+TEST_CASE("what is not finite is told from what becomes so by narrowing [D10]") {
   const auto error_of = [](const auto& call) {
     try {
       call();

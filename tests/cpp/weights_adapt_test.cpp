@@ -35,7 +35,7 @@ ErrorCode error_of(const Tensor& weight, int64_t in_chans) {
 
 }  // namespace
 
-TEST_CASE("weights are adapted to other input channels bit for bit as timm does") {
+TEST_CASE("weights are adapted to other input channels bit for bit as timm does [D08]") {
   for (const AdaptGolden& golden : adapt_goldens) {
     const Shape shape(golden.shape.begin(), golden.shape.end());
     CAPTURE(to_string(shape));

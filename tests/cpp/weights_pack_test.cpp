@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <random>
 
 #include "pack_generated.h"
 #include "weights/crc32.h"
@@ -105,7 +106,7 @@ std::string outcome_of(const std::function<void(Forgery&)>& change) {
 
 }  // namespace
 
-TEST_CASE("a pack gives back what was written, from memory of any alignment") {
+TEST_CASE("a pack gives back what was written, from memory of any alignment [F13]") {
   const Bytes file = sample_pack();
   const auto tensors = sample_tensors();
   for (size_t shift = 0; shift < 16; ++shift) {
@@ -202,6 +203,38 @@ TEST_CASE("forged packs are refused") {
       [](Forgery& forgery) { forgery.entries[1].name = "\xff"; },
   };
   for (const auto& corruption : corruptions) CHECK(outcome_of(corruption) == "ERR_FORMAT_CORRUPT");
+}
+
+// Of the claims in a forgery, those that its file bears out.
+bool lies_as_it_should(const Forgery& forgery) {
+  uint64_t end = 0;
+  for (const Forgery::Entry& entry : forgery.entries) {
+    while (end % 64 != 0) ++end;
+    if (entry.offset != end || entry.length != 4 * static_cast<uint64_t>(entry.shape[0])) return false;
+    end += entry.length;
+  }
+  return forgery.data_length == end && forgery.data_bytes == end;
+}
+
+TEST_CASE("a pack loads only where its tensors lie one behind the other, whatever it claims [F09]") {
+  std::mt19937 random(1);
+  const auto one_of = [&](std::initializer_list<uint64_t> values) { return values.begin()[random() % values.size()]; };
+  size_t loaded = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    Forgery forgery;
+    for (Forgery::Entry& entry : forgery.entries) {
+      if (random() % 4 == 0) entry.offset = one_of({0, 4, 8, 16, 64, 128, 192, UINT64_MAX, UINT64_MAX - 63, 1ull << 32});
+      if (random() % 4 == 0) entry.length = one_of({0, 4, 8, 64, 256, UINT64_MAX, UINT64_MAX - 3, 1ull << 62});
+      if (random() % 4 == 0) entry.shape = {static_cast<int64_t>(one_of({0, 1, 2, 16, 64, 1ull << 30, 1ull << 62}))};
+    }
+    if (random() % 4 == 0) forgery.data_length = one_of({0, 4, 68, 72, 132, 1ull << 32, UINT64_MAX});
+    if (random() % 4 == 0) forgery.data_bytes = one_of({0, 4, 67, 68, 72, 132});
+    CAPTURE(i);
+    const bool loads = outcome(forgery.build()) == "loaded";
+    CHECK(loads == lies_as_it_should(forgery));
+    loaded += loads;
+  }
+  CHECK(loaded > 1000);
 }
 
 TEST_CASE("metadata that lacks what it must have, or claims too much, is refused") {

@@ -142,7 +142,7 @@ TEST_CASE("wimm-pack finds a damaged pack") {
   CHECK(read_text(folder / "err").find("ERR_INTEGRITY") != std::string::npos);
 }
 
-TEST_CASE("where wimm-pack fails it leaves nothing behind, and what was there stays") {
+TEST_CASE("where wimm-pack fails it leaves nothing behind, and what was there stays [F16]") {
   const Folder folder;
   const std::string good = folder / "good.safetensors", bad = folder / "bad.safetensors", output = folder / "out.wimm";
   write_text(good, checkpoint(0.1f));

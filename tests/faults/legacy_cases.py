@@ -3,8 +3,8 @@ import io
 import tarfile
 
 from case import BIAS, CORRUPT, FORBIDDEN, GOOD, TRUNCATED, UNKNOWN, UNSUPPORTED, Case
-from torch_files import (FALSE, MAGIC, NONE, STORAGES, call, dict_of, global_of, integer, legacy, list_of, pickle, state_dict,
-                         storage, system, tensor, text, tuple_of, weight)
+from torch_files import (FALSE, MAGIC, NONE, STORAGES, bias, call, dict_of, global_of, integer, legacy, list_of, pickle,
+                         state_dict, storage, system, tensor, text, tuple_of, weight)
 
 ATTACK = call(global_of('os', 'system'), text('true'))
 
@@ -44,19 +44,14 @@ def hostile():
     yield 'N02', 'html', b'\n<!DOCTYPE html><html><title>Sign in</title></html>', [UNKNOWN]
     yield 'N03', 'lfs_pointer', b'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n', [UNKNOWN]
     yield 'L01', 'text', b'These are not the weights that you look for.', [UNKNOWN]
-    yield 'F01', 'short_flatbuffer', b'\xff\xff\xff\x7fWIMM', [UNKNOWN]
-    yield 'F01', 'four_bytes', b'\x10\0\0\0', [TRUNCATED]
-    yield 'F02', 'other_flatbuffer', b'\x1c\0\0\0TFL3' + b'\0' * 40, [UNKNOWN]
-    yield 'F05', 'zeros', b'\0' * 4096, [CORRUPT]
-    yield 'F05', 'ones', b'\xff' * 4096, [UNKNOWN]
 
 
 def unusual():
     yield 'L00', 'control', legacy()
     yield 'L00', 'short_persistent_ids', legacy(body=state_dict())
-    yield 'V06', 'legacy_module_prefix', legacy(dict_of({'module.fc.weight': weight(), 'module.fc.bias': tensor(storage('1', 5), 0, [5], [1])}))
+    yield 'V06', 'legacy_module_prefix', legacy(dict_of({'module.fc.weight': weight((NONE,)), 'module.fc.bias': bias((NONE,))}))
     yield 'V12', 'first_rebuild_tensor', legacy(dict_of({
-        name: call(global_of('torch._utils', '_rebuild_tensor'), storage(key, count), integer(0), tuple_of(*map(integer, size)),
+        name: call(global_of('torch._utils', '_rebuild_tensor'), storage(key, count, tail=(NONE,)), integer(0), tuple_of(*map(integer, size)),
                    tuple_of(*map(integer, stride)))
         for name, key, count, size, stride in (('fc.weight', '0', 20, [5, 4], [4, 1]), ('fc.bias', '1', 5, [5], [1]))}))
     yield 'V13', 'legacy_protocol_4', legacy(protocol=4)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import legacy_cases
+import pack_cases
 import pickle_cases
 import safetensors_cases
 import zip_cases
@@ -18,12 +19,13 @@ import zip_cases
 def main(folder):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = []
-    for module in (safetensors_cases, zip_cases, pickle_cases, legacy_cases):
+    manifest, files = [], set()
+    for module in (safetensors_cases, zip_cases, pickle_cases, legacy_cases, pack_cases):
         for case in module.cases():
             file = f'{case.row}_{case.name}'
-            if any(record['file'] == file for record in manifest):
+            if file in files:
                 raise ValueError(f'two files are named {file}')
+            files.add(file)
             (folder / file).write_bytes(case.data)
             record = {'file': file, 'row': case.row}
             if case.codes is not None:

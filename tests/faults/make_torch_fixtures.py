@@ -62,7 +62,7 @@ def checkpoints():
     net = small_net()
     for legacy, suffix in ((False, ''), (True, '_legacy')):
         options = {'_use_new_zipfile_serialization': not legacy}
-        yield f'V10_module{suffix}', net, net, options
+        yield f'V11_module{suffix}' if legacy else 'V10_module', net, net, options
         yield f'V14_strided{suffix}', strided(), strided(), options
         yield f'V15_shared{suffix}', shared(), shared(), options
         yield f'V16_every_dtype{suffix}', every_dtype(), every_dtype(), options

@@ -3,7 +3,7 @@ import struct
 
 from case import BIAS, CORRUPT, FORBIDDEN, GOOD, LIMIT, MISMATCH, TRUNCATED, UNSUPPORTED, WEIGHT, Case, Tensor, floats
 from torch_files import (EMPTY_TUPLE, FALSE, NONE, TRUE, bias, call, checkpoint, dict_of, global_of, integer, legacy, list_of,
-                         parameter, real, sizes, stack_global, state_dict, storage, tensor, text, tuple_of, weight)
+                         ordered_dict, parameter, real, sizes, stack_global, state_dict, storage, tensor, text, tuple_of, weight)
 
 SYSTEM = global_of('os', 'system')
 REBUILD = global_of('torch._utils', '_rebuild_tensor_v2')
@@ -176,11 +176,11 @@ def unusual():
     yield 'V23', 'numpy_scalar', dict_of({'best': scalar, 'state_dict': state_dict()}), GOOD
 
 
-def many_tensors(count):
+def many_tensors(count, tail=()):
     """`count` one-element tensors, everything memoised, so that most memo slots are above 255."""
-    body = global_of('collections', 'OrderedDict') + b'r' + struct.pack('<I', 2 * count) + b'0}('
+    body = b'}(' + text('hooks') + ordered_dict() + b'r' + struct.pack('<I', 2 * count)
     for i in range(count):
-        view = tensor(storage(str(i), 1), 0, [1], [1]).replace(global_of('collections', 'OrderedDict'), b'j' + struct.pack('<I', 2 * count))
+        view = tensor(storage(str(i), 1, tail=tail), 0, [1], [1]).replace(ordered_dict(), b'j' + struct.pack('<I', 2 * count))
         name = text(f'layer.{i}')
         body += name + b'r' + struct.pack('<I', 2 * i) + view + b'r' + struct.pack('<I', 2 * i + 1)
     body += text('tied') + b'j' + struct.pack('<I', 2 * count - 1) + b'u'
@@ -192,6 +192,7 @@ def many_tensors(count):
 def cases():
     body, storages, tensors = many_tensors(1500)
     yield Case('V22', 'tensors_1500', checkpoint(body, storages), tensors=tensors)
+    body, storages, tensors = many_tensors(1500, tail=(NONE,))
     yield Case('V22', 'tensors_1500_legacy', legacy(body, storages), tensors=tensors)
     for row, name, body in forbidden():
         yield Case(row, name, checkpoint(body), codes=[FORBIDDEN])

@@ -136,12 +136,12 @@ def end_record(count, length, offset, comment=b'', disk=0, comment_length=None):
 
 
 def zip_file(entries, comment=b'', **claims):
-    body, directory = b'', b''
+    body, directory = bytearray(), bytearray()
     for entry in entries:
         directory += entry.central(len(body))
         body += entry.local() + entry.data + entry.descriptor
     claimed = {'count': len(entries), 'length': len(directory), 'offset': len(body), **claims}
-    return body + directory + end_record(comment=comment, **claimed)
+    return bytes(body + directory) + end_record(comment=comment, **claimed)
 
 
 # torch.save.

@@ -3,9 +3,9 @@ import random
 import struct
 import zlib
 
-from case import BIAS, CORRUPT, FORBIDDEN, GOOD, INTEGRITY, LIMIT, TRUNCATED, UNKNOWN, UNSUPPORTED, WEIGHT, Case
-from torch_files import (Entry, call, checkpoint, checkpoint_entries, end_record, global_of, pickle, state_dict, text,
-                         zip_file)
+from case import BIAS, CORRUPT, FORBIDDEN, GOOD, INTEGRITY, LIMIT, TRUNCATED, UNKNOWN, UNSUPPORTED, WEIGHT, Case, Tensor
+from torch_files import (Entry, call, checkpoint, checkpoint_entries, dict_of, end_record, global_of, pickle, state_dict,
+                         storage, tensor, text, zip_file)
 
 PICKLE, BYTEORDER, DATA0, DATA1 = 'archive/data.pkl', 'archive/byteorder', 'archive/data/0', 'archive/data/1'
 
@@ -108,9 +108,18 @@ def hostile():
     yield 'Z22', 'entries_65600', many_entries(65_600), [LIMIT]
     large = zip64_extra(1 << 40, 1 << 40, 0)
     yield 'Z22', 'total_over_the_limit', changed(DATA0, **huge, extra=large), [CORRUPT, LIMIT]
+    for name, size in {'bomb_behind_a_small_size': 1 << 24, 'one_byte_behind_many_chunks': 1_000_001}.items():
+        yield 'Z23', name, large_storage(1_000_000, b'\0' * size), [CORRUPT]
     yield 'P12', 'hostile_pickle_behind_the_first', replaced(PICKLE, Entry(PICKLE, pickle(state_dict()) + HOSTILE_PICKLE)), [CORRUPT]
     yield 'Z16', 'hostile_pickle', replaced(PICKLE, Entry(PICKLE, HOSTILE_PICKLE)), [FORBIDDEN]
-    yield 'D12', 'gzip', zlib.compress(good, wbits=31), [UNKNOWN]
+    yield 'N05', 'gzip', zlib.compress(good, wbits=31), [UNKNOWN]
+
+
+def large_storage(size, data):
+    """A checkpoint of one storage of `size` bytes, whose deflate data holds `data`."""
+    body = dict_of({'x': tensor(storage('0', size // 4), 0, [size // 4], [1])})
+    archive = checkpoint_entries(body, {'0': b''})
+    return zip_file([deflated_as(size, data) if entry.name.decode() == DATA0 else entry for entry in archive])
 
 
 def many_entries(count):
@@ -143,7 +152,7 @@ def unusual():
     yield 'V20', 'zip64_local_headers', zip_file([zip64_local(entry) for entry in entries().values()])
     yield 'V21', 'checksums_not_computed', zip_file([entry.having(crc=0) for entry in entries().values()])
     yield 'Z17', 'path_upwards', with_extra(Entry('../../etc/passwd', b'x'))
-    yield 'Z20', 'without_byteorder', without(BYTEORDER)
+    yield 'Z21', 'without_byteorder', without(BYTEORDER)
 
 
 def cases():
@@ -151,3 +160,6 @@ def cases():
         yield Case(row, name, data, codes=codes)
     for row, name, data in unusual():
         yield Case(row, name, data, tensors=GOOD)
+    zeros = bytes(1_000_000)
+    yield Case('V20', 'deflated_in_many_chunks', large_storage(len(zeros), zeros),
+               tensors={'x': Tensor('float32', [len(zeros) // 4], zeros)})

@@ -91,7 +91,7 @@ function tolerance(name) {
 }
 
 for (const { name, rgb, grey } of readable) {
-  test(`${name} is read as PIL reads it`, { skip }, async () => {
+  test(`${name} is read as PIL reads it [I03, I04, I05]`, { skip }, async () => {
     const allowed = tolerance(name);
     assert.ok((await farthest('blob', name, 3, rgb)) <= allowed, 'RGB');
     assert.ok((await farthest('blob', name, 1, grey)) <= allowed, 'grey');
@@ -336,7 +336,7 @@ for (const [title, make, code, pattern = /./] of [
   ['a path', "() => 'photo.jpg'", 'ERR_INVALID_ARGUMENT', /HTMLImageElement/],
   ['nothing', '() => undefined', 'ERR_INVALID_ARGUMENT'],
 ]) {
-  test(`${title} is refused`, { skip }, async () => {
+  test(`${title} is refused [I01, I02, I06, I13]`, { skip }, async () => {
     for (const error of await tab.evaluate(`fail(${make.replaceAll('OTHER', otherOrigin)})`)) {
       assert.equal(error.code, code, error.message);
       assert.match(error.message, pattern);
@@ -356,7 +356,7 @@ test('half a file is refused', { skip }, async () => {
   assert.deepEqual([...new Set(codes)], ['ERR_IMAGE_DECODE']);
 });
 
-test('a damaged file is read, or refused', { skip }, async () => {
+test('a damaged file is read, or refused [I06]', { skip }, async () => {
   const files = Array.from(mutants(1000), (file) => Buffer.from(file).toString('base64'));
   const codes = await tab.evaluate(async (files) => {
     const codes = [];

@@ -18,7 +18,7 @@ const raw = (data, channels) => ({ data, width: 18, height: 16, channels });
 const tolerance = (name) => (name.endsWith('.avif') ? 1 : 0);
 
 for (const image of corpus) {
-  test(`${image.name} is read as PIL reads it`, async () => {
+  test(`${image.name} is read as PIL reads it [I03, I04, I05]`, async () => {
     assert.ok(difference(await read(colour, image.file), image.rgb) <= tolerance(image.name), 'RGB');
     assert.ok(difference(await read(grey, image.file), image.grey) <= tolerance(image.name), 'grey');
     const opaque = Uint8Array.from({ length: 18 * 16 * 4 }, (_, i) =>
@@ -45,7 +45,7 @@ test('half a file is refused', async () => {
   for (const file of halves) await rejects(colour.preprocess(file), 'ERR_IMAGE_DECODE');
 });
 
-test('a damaged file is read, or refused', async () => {
+test('a damaged file is read, or refused [I06]', async () => {
   let refused = 0;
   for (const file of mutants(1000)) {
     const error = await colour.preprocess(file).catch((error) => error);
@@ -56,7 +56,7 @@ test('a damaged file is read, or refused', async () => {
   assert.ok(refused > 100 && refused < 1000);
 });
 
-test('pixels that change, fail or lie as they are read are refused, or read once', async () => {
+test('pixels that change, fail or lie as they are read are refused, or read once [I09, I10, I11]', async () => {
   const { rgb } = find('rgb.png');
   const given = raw(rgb, 3);
   const throwing = {

@@ -478,7 +478,7 @@ TEST_CASE("a value that a view still shows is not overwritten") {
         }) < tolerance);
 }
 
-TEST_CASE("threads change nothing") {
+TEST_CASE("threads change nothing [R26]") {
   const auto build = [](Scope s, NodeId x) {
     const NodeId a = s.activate(
         "act", s.batch_norm("bn", s.conv2d("conv", x, {.out_channels = 24, .kernel = 3, .padding = nn::padding(1)})),

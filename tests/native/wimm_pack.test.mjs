@@ -23,7 +23,7 @@ function prepare() {
 
 const run = (...args) => spawnSync(program, args, { encoding: 'utf8' });
 
-test('killed at any time', async () => {
+test('killed at any time [F16]', async () => {
   const { folder, output, convert } = prepare();
   const start = performance.now();
   assert.equal(run(...convert).status, 0);
@@ -43,7 +43,7 @@ test('killed at any time', async () => {
   assert.deepEqual(readdirSync(folder).sort(), ['in.safetensors', 'out.wimm']);
 });
 
-test('without room for the pack', () => {
+test('without room for the pack [F16]', () => {
   const { folder, output, convert } = prepare();
   const { status, stderr } = spawnSync('sh', ['-c', 'ulimit -f 1000; exec "$0" "$@"', program, ...convert], {
     encoding: 'utf8',

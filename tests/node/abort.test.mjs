@@ -20,7 +20,7 @@ for (const worker of [false, true]) {
   const where = worker ? 'in a worker' : 'in this thread';
   const create = (options) => createModel('resnet18', { worker, threads: 1, ...options });
 
-  test(`${where}, every call can be stopped, and the next is right`, async () => {
+  test(`${where}, every call can be stopped, and the next is right [N11]`, async () => {
     const model = await create();
     const x = images(3, 224);
     const features = await model.forwardFeatures(x);
@@ -61,7 +61,7 @@ for (const worker of [false, true]) {
     model.dispose();
   });
 
-  test(`${where}, loads and calls stopped at any point leave memory as it was`, async () => {
+  test(`${where}, loads and calls stopped at any point leave memory as it was [N11]`, async () => {
     const kept = await create();
     const weights = safetensors(weightsOf(kept));
     const x = images(3, 224);
@@ -96,7 +96,7 @@ for (const worker of [false, true]) {
     kept.dispose();
   });
 
-  test(`${where}, dispose stops what is under way and what waits`, async () => {
+  test(`${where}, dispose stops what is under way and what waits [R01]`, async () => {
     const model = await create();
     const x = images(3, 224);
     const pending = [model.forward(x), model.forward(x), model.classify(image), model.profile(x)];

@@ -17,20 +17,20 @@ function without(setup, options = {}) {
   return JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' }));
 }
 
-test('without WebAssembly', () => {
+test('without WebAssembly [R15]', () => {
   const { code, variant, reasons } = without('delete globalThis.WebAssembly;');
   assert.equal(code, 'ERR_ENV_NO_WASM');
   assert.equal(variant, undefined);
   assert.match(reasons[0], /no WebAssembly/);
 });
 
-test('without SIMD', () => {
+test('without SIMD [R15]', () => {
   const { code, simd } = without('WebAssembly.validate = () => false;');
   assert.equal(code, 'ERR_ENV_NO_SIMD');
   assert.equal(simd, false);
 });
 
-test('without shared memory, one thread runs, and more are refused', () => {
+test('without shared memory, one thread runs, and more are refused [R14]', () => {
   const setup = `
     const { validate } = WebAssembly;
     const threads = Uint8Array.of(5, 4, 1, 3, 1, 1).join();
@@ -43,7 +43,7 @@ test('without shared memory, one thread runs, and more are refused', () => {
   assert.equal(without(setup, { threads: 2 }).code, 'ERR_ENV_NO_THREADS');
 });
 
-test('without relaxed SIMD, plain SIMD runs, and relaxed is refused', () => {
+test('without relaxed SIMD, plain SIMD runs, and relaxed is refused [R15]', () => {
   const setup = `
     const { validate } = WebAssembly;
     const relaxed = Uint8Array.of(253, 128, 2).join();
@@ -78,7 +78,7 @@ test('capabilities say why a faster build is not taken', async () => {
   assert.equal(reasons.length, relaxedSimd ? 0 : 1);
 });
 
-test('files that are not where they should be are an error, and may be put right', async () => {
+test('files that are not where they should be are an error, and may be put right [R16]', async () => {
   configure({ wasm: 'file:///nowhere/' });
   const error = await rejects(createModel('resnet10t', { threads: 1 }), 'ERR_WASM_LOAD', /configure\(\{ wasm \}\)/);
   assert.match(error.details.url, /^file:\/\/\/nowhere\/wimm-.*\.wasm$/);
@@ -88,7 +88,7 @@ test('files that are not where they should be are an error, and may be put right
   model.dispose();
 });
 
-test('a module that stopped refuses every call from then on, and says so to its owner', async () => {
+test('a module that stopped refuses every call from then on, and says so to its owner [R09]', async () => {
   const { LocalEngine } = await importSource(['engine/local.ts', 'errors.ts']);
   let crashes = 0;
   const module = {

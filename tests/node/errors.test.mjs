@@ -21,7 +21,7 @@ test('it is an Error with a code and a stack', () => {
   assert.match(inspect(error), /errors\.test|data:/);
 });
 
-test('structuredClone, postMessage and JSON keep its fields', async () => {
+test('structuredClone, postMessage and JSON keep its fields [R28]', async () => {
   const { port1, port2 } = new MessageChannel();
   const posted = new Promise((resolve) => (port2.onmessage = ({ data }) => resolve(data)));
   port1.postMessage(failure());

@@ -70,7 +70,7 @@ test('where there is no length, the header of safetensors tells it', async () =>
   await refused({ head: large.head }, create({ maxBytes: 2 ** 31 }), 'ERR_LIMIT_EXCEEDED', /maxBytes/);
 });
 
-test('tensors that are too large for the model are refused by the header', async () => {
+test('tensors that are too large for the model are refused by the header [D13]', async () => {
   for (const cache of [true, false]) {
     for (const what of [large, { head: large.head }]) {
       const { details } = await refused(what, create({ cache }), 'ERR_STATE_DICT_MISMATCH', /fc\.weight/);
@@ -90,7 +90,7 @@ test('a header that lies about the file is refused by itself', async () => {
   }
 });
 
-test('a model that no memory can hold is refused whatever its file', async () => {
+test('a model that no memory can hold is refused whatever its file [D13]', async () => {
   const silent = new ReadableStream();
   const load = createModel('resnet50', { weights: silent, numClasses: 1_000_000, threads: 1 });
   await rejects(load, 'ERR_OUT_OF_MEMORY', /parameters/);

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   truncateSync,
   utimesSync,
   writeFileSync,
@@ -102,7 +103,7 @@ test('a model without weights says so', async () => {
   await rejects(createModel('seresnet18', { pretrained: true, hub }), 'ERR_NO_PRETRAINED');
 });
 
-test('a server that fails is an error that says whether to try again', async () => {
+test('a server that fails is an error that says whether to try again [N01]', async () => {
   for (const [code, retryable] of [
     [403, false],
     [429, true],
@@ -117,7 +118,7 @@ test('a server that fails is an error that says whether to try again', async () 
   assert.deepEqual(cached(), []);
 });
 
-test('a page in place of weights is never kept', async () => {
+test('a page in place of weights is never kept [N02]', async () => {
   routes = { [`${repository}/model.safetensors`]: good(Buffer.from('<!doctype html><title>Log in</title>')) };
   await rejects(load(), 'ERR_FORMAT_UNKNOWN', /HTML/);
   assert.deepEqual(cached(), []);
@@ -125,7 +126,7 @@ test('a page in place of weights is never kept', async () => {
   await load();
 });
 
-test('a body that ends early, or a connection that closes, is a network error', async () => {
+test('a body that ends early, or a connection that closes, is a network error [N04, N09]', async () => {
   for (const part of [0, 0.1, 0.5, 0.99]) {
     routes[`${repository}/model.safetensors`] = (_, response) => {
       response.writeHead(200, { 'content-length': bytes.length });
@@ -138,7 +139,7 @@ test('a body that ends early, or a connection that closes, is a network error', 
   await rejects(load({ hub: 'http://127.0.0.1:1' }), 'ERR_NETWORK');
 });
 
-test('a download goes on where a connection broke, while the server has the same content', async () => {
+test('a download goes on where a connection broke, while the server has the same content [N12]', async () => {
   let etag = '"one"';
   const ranges = [];
   const cut = Math.ceil(bytes.length / 4);
@@ -169,7 +170,7 @@ test('a download goes on where a connection broke, while the server has the same
   assert.deepEqual(cached(), []);
 });
 
-test('a body without a length, or compressed on its way, loads', async () => {
+test('a body without a length, or compressed on its way, loads [N05, N06]', async () => {
   routes[`${repository}/model.safetensors`] = (_, response) => {
     response.writeHead(200);
     response.write(bytes.subarray(0, 100));
@@ -184,7 +185,7 @@ test('a body without a length, or compressed on its way, loads', async () => {
   await rejects(load(), 'ERR_FORMAT_UNKNOWN');
 });
 
-test('an endless body ends at maxBytes', async () => {
+test('an endless body ends at maxBytes [N07]', async () => {
   let closed = false;
   routes[`${repository}/model.safetensors`] = (_, response) => {
     const zeros = Buffer.alloc(65536);
@@ -197,7 +198,7 @@ test('an endless body ends at maxBytes', async () => {
   assert.deepEqual(cached(), []);
 });
 
-test('a server that falls silent is given up', async () => {
+test('a server that falls silent is given up [N10]', async () => {
   routes[`${repository}/model.safetensors`] = (_, response) => response.writeHead(200).write('x');
   const error = await rejects(load({ idleTimeout: 50 }), 'ERR_TIMEOUT');
   assert.equal(error.retryable, true);
@@ -205,7 +206,7 @@ test('a server that falls silent is given up', async () => {
   await rejects(load({ idleTimeout: 50 }), 'ERR_TIMEOUT');
 });
 
-test('a load can be aborted at any time, and leaves nothing', async () => {
+test('a load can be aborted at any time, and leaves nothing [N11]', async () => {
   for (const part of [0, 0.2, 0.7]) {
     const controller = new AbortController();
     let closed;
@@ -224,7 +225,7 @@ test('a load can be aborted at any time, and leaves nothing', async () => {
   late.abort();
 });
 
-test('two loads of one address share a download; one that is aborted leaves it to the other', async () => {
+test('two loads of one address share a download; one that is aborted leaves it to the other [N15]', async () => {
   let sendRest;
   routes[`${repository}/model.safetensors`] = (_, response) => {
     response.writeHead(200, { 'content-length': bytes.length }).write(bytes.subarray(0, 100_000));
@@ -282,10 +283,11 @@ test('an entry without an ETag is verified by its date', async () => {
   assert.deepEqual(seen, [undefined, date]);
 });
 
-test('a damaged entry is downloaded again', async (context) => {
+test('a damaged entry is downloaded again [K02, K07, K09]', async (context) => {
   const expected = await load();
   context.mock.method(console, 'warn', () => {});
   for (const damage of [
+    () => rmSync(dataFile()),
     () => truncateSync(dataFile(), 1000),
     () => writeFileSync(dataFile(), Buffer.alloc(bytes.length)),
     () => writeFileSync(dataFile(), readFileSync(dataFile()).fill(7, 5000, 5001)),
@@ -313,7 +315,7 @@ test('a damaged entry is downloaded again', async (context) => {
   }
 });
 
-test('without a folder that can be written, weights load uncached', async (context) => {
+test('without a folder that can be written, weights load uncached [K01, K08]', async (context) => {
   const warn = context.mock.method(console, 'warn', () => {});
   const file = join(temporaryFolder(), 'file');
   writeFileSync(file, '');
@@ -329,7 +331,7 @@ test('without a folder that can be written, weights load uncached', async (conte
   await load();
 });
 
-test('what processes that died have left is swept', async () => {
+test('what processes that died have left is swept [K04]', async () => {
   mkdirSync(cacheFolder(), { recursive: true });
   const stale = join(cacheFolder(), 'stale.tmp');
   const recent = join(cacheFolder(), 'recent.tmp');
@@ -341,7 +343,7 @@ test('what processes that died have left is swept', async () => {
   assert.equal(existsSync(recent), true);
 });
 
-test("a store of one's own is used", async () => {
+test("a store of one's own is used [K07]", async () => {
   const entries = new Map();
   const cache = {
     match: async (url) => entries.get(url)?.clone(),
@@ -356,7 +358,7 @@ test("a store of one's own is used", async () => {
   assert.deepEqual(await load({ cache }), first);
 });
 
-test('a digest that differs fails closed', async () => {
+test('a digest that differs fails closed [N14]', async () => {
   const integrity = `sha256-${createHash('sha256').update(bytes).digest('hex')}`;
   await load({ integrity });
   process.env.XDG_CACHE_HOME = cacheHome = temporaryFolder();
@@ -365,7 +367,7 @@ test('a digest that differs fails closed', async () => {
   assert.deepEqual(cached(), []);
 });
 
-test('no message holds credentials', async () => {
+test('no message holds credentials [N16, R28]', async () => {
   const weights = `${hub}/weights?token=secret`;
   const { message, details } = await rejects(load({ weights }), 'ERR_HTTP_STATUS');
   assert.doesNotMatch(message + JSON.stringify(details), /secret/);

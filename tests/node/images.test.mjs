@@ -53,7 +53,7 @@ test('JPEG, WebP and TIFF are decoded as sharp decodes them', async () => {
   }
 });
 
-test('an image is turned upright once, whatever its EXIF orientation', async () => {
+test('an image is turned upright once, whatever its EXIF orientation [I05]', async () => {
   for (let orientation = 1; orientation <= 8; orientation++) {
     const upright = await encode().png().toBuffer();
     const turned = {
@@ -93,7 +93,7 @@ test('a model of five channels takes images of five', async () => {
   await rejects(model.preprocess(five), 'ERR_INPUT_SHAPE');
 });
 
-test('one pixel, and one row of a thousand, are images', async () => {
+test('one pixel, and one row of a thousand, are images [I01]', async () => {
   assert.deepEqual(
     (await model.preprocess({ data: new Uint8Array(3), width: 1, height: 1, channels: 3 })).shape,
     expected.shape,
@@ -104,7 +104,7 @@ test('one pixel, and one row of a thousand, are images', async () => {
   );
 });
 
-test('what is no image is refused', async () => {
+test('what is no image is refused [I01, I02, I06]', async () => {
   const detached = new Uint8Array(rgb);
   structuredClone(detached, { transfer: [detached.buffer] });
   const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>');
@@ -130,7 +130,7 @@ test('what is no image is refused', async () => {
   await rejects(model.classify([]), 'ERR_INVALID_ARGUMENT');
 });
 
-test('a small file that says it is huge is refused before it is decoded', async () => {
+test('a small file that says it is huge is refused before it is decoded [I02]', async () => {
   const huge = Buffer.from(png);
   huge.writeUInt32BE(65535, 16);
   huge.writeUInt32BE(65535, 20);

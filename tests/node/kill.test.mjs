@@ -47,7 +47,7 @@ async function loadAndKill(sentBytes, milliseconds) {
   assert.equal(signal, 'SIGKILL');
 }
 
-test('after a process was killed at any time, the next loads, and no temporary file stays', async () => {
+test('after a process was killed at any time, the next loads, and no temporary file stays [K04]', async () => {
   const rounds = 40;
   for (let round = 0; round < rounds; round++) {
     // Half of them during the download, half while it is hashed, renamed and recorded.

@@ -31,7 +31,7 @@ test('loading resnet50 takes at most 2.2 times its file', async () => {
   assert.ok(ratio <= 2.2, `${ratio.toFixed(2)} times the file`);
 });
 
-test('200 models created, run and disposed of leave memory as it was', async () => {
+test('200 models created, run and disposed of leave memory as it was [R05]', async () => {
   const shapes = [32, 48, 64];
   let settled;
   for (let cycle = 0; cycle < 200; cycle++) {
@@ -70,7 +70,7 @@ test('loads that fail leave memory as it was', async () => {
   assert.deepEqual(await measure(), settled);
 });
 
-test('a model that no memory can hold is refused, and the next one loads', async () => {
+test('a model that no memory can hold is refused, and the next one loads [R08, R24]', async () => {
   const x = { data: new Float32Array(3 * 8192 * 8192), shape: [1, 3, 8192, 8192] };
   const model = await createModel('resnet50', { threads: 1 });
   await rejects(model.forward(x), ['ERR_OUT_OF_MEMORY', 'ERR_LIMIT_EXCEEDED']);

@@ -120,7 +120,7 @@ test('numClasses and globalPool change the head', async () => {
   }
 });
 
-test('classify, embed and preprocess take images', async () => {
+test('classify, embed and preprocess take images [I14]', async () => {
   const image = {
     data: Uint8Array.from({ length: 40 * 30 * 3 }, (_, i) => i % 251),
     width: 40,
@@ -158,7 +158,7 @@ test('a wrong number of channels is explained as PyTorch does, and how to mend i
   assert.match(second, /inChans: 1/);
 });
 
-test('input that is no tensor is refused, and the model goes on', async () => {
+test('input that is no tensor is refused, and the model goes on [I07, I10, I11]', async () => {
   const data = new Float32Array(3 * 64 * 64);
   const detached = new Float32Array(3 * 64 * 64);
   structuredClone(detached, { transfer: [detached.buffer] });
@@ -197,7 +197,7 @@ test('input that is no tensor is refused, and the model goes on', async () => {
   assert.deepEqual(await model.forward(images(3)), before);
 });
 
-test('input is copied at the call', async () => {
+test('input is copied at the call [I09]', async () => {
   const shared = { data: new Float32Array(new SharedArrayBuffer(4 * 3 * 64 * 64)), shape: [1, 3, 64, 64] };
   shared.data.set(images(3).data);
   const expected = await model.forward(images(3));
@@ -206,7 +206,7 @@ test('input is copied at the call', async () => {
   assert.deepEqual(await result, expected);
 });
 
-test('calls made at once give what calls one by one give', async () => {
+test('calls made at once give what calls one by one give [R03]', async () => {
   const inputs = Array.from({ length: 8 }, (_, i) => images(3, 32 + 32 * (i % 2)));
   inputs.forEach(({ data }, i) => data.forEach((value, at) => (data[at] = value * (i + 1) * 0.1)));
   const expected = [];
@@ -221,7 +221,7 @@ test('profile tells the time and work of each layer', async () => {
   assert.ok(Math.abs(multiplyAdds / 1.814e9 - 1) < 0.02, `${multiplyAdds}`); // timm's table: 1.8 G
 });
 
-test('a model that was disposed of refuses every call, and those under way', async () => {
+test('a model that was disposed of refuses every call, and those under way [R01]', async () => {
   const x = images(3);
   const other = await createModel('resnet18', { threads: 1 });
   const pending = other.forward(x);

@@ -35,7 +35,7 @@ const numericOptions = {
 const large = new Set(['maxBytes', 'seed', 'idleTimeout']);
 
 for (const [option, more] of Object.entries(numericOptions)) {
-  test(`${option} must be an integer in its range`, async () => {
+  test(`${option} must be an integer in its range [D06, D07, R12]`, async () => {
     for (const value of [...hostileNumbers, ...more]) {
       if (large.has(option) && typeof value === 'number' && Number.isSafeInteger(value) && value > 0) continue;
       await rejects(
@@ -96,7 +96,7 @@ test('options that throw when they are read are refused', async () => {
   assert.equal(error.cause.message, 'boo');
 });
 
-test('a polluted Object.prototype changes nothing', async () => {
+test('a polluted Object.prototype changes nothing [R21]', async () => {
   Object.prototype.inChans = 99;
   try {
     const model = await createModel('resnet18', { threads: 1 });
@@ -107,7 +107,7 @@ test('a polluted Object.prototype changes nothing', async () => {
   }
 });
 
-test('names that are no models are refused, with the nearest ones', async () => {
+test('names that are no models are refused, with the nearest ones [D09]', async () => {
   await rejects(createModel('resnet35'), 'ERR_UNKNOWN_MODEL', /resnet34/);
   for (const name of ['__proto__', 'constructor', '', 'x'.repeat(1e7)]) {
     const { message } = await rejects(createModel(name), 'ERR_UNKNOWN_MODEL');

@@ -55,7 +55,7 @@ for (const threads of [1, 2, 4]) {
     ['simd', [], major >= 22],
     ['relaxed-simd', relaxedFlag, false],
   ]) {
-    test(`${simd}, ${threads} threads, and the process ends by itself`, { skip }, () => {
+    test(`${simd}, ${threads} threads, and the process ends by itself [R22]`, { skip }, () => {
       const { backend, data, again } = run(threads, flags);
       const variant = `${simd.replace('-simd', '')}${threads > 1 ? '-threads' : ''}`;
       assert.deepEqual(backend, { variant, simd, threads, worker: false });

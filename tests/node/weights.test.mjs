@@ -85,7 +85,7 @@ test('a listener that throws, or aborts, stops the load', async () => {
   await rejects(logits({ weights: path, signal: AbortSignal.abort() }), 'ERR_ABORTED');
 });
 
-test('things that hold no weights are refused', async () => {
+test('things that hold no weights are refused [N03, N16]', async () => {
   const detached = bytes.slice();
   structuredClone(detached, { transfer: [detached.buffer] });
   const used = new Response(bytes);
@@ -120,7 +120,7 @@ test('things that hold no weights are refused', async () => {
   await rejects(logits({ weights: streamOf(bytes), maxBytes: 1000 }), 'ERR_LIMIT_EXCEEDED', /maxBytes/);
 });
 
-test('integrity is the digest of the file, in base64 or hexadecimal', async () => {
+test('integrity is the digest of the file, in base64 or hexadecimal [N14]', async () => {
   const digest = createHash('sha256').update(bytes);
   const hex = digest.copy().digest('hex');
   const wrong = hex.replace(/^./, hex[0] === '0' ? '1' : '0');
@@ -159,7 +159,7 @@ test('integers where float weights are due are a mismatch', async () => {
   await rejects(logits({ weights: safetensors(changed) }), 'ERR_STATE_DICT_MISMATCH', /fc\.bias/);
 });
 
-test('the tensors of a checkpoint are under the key of choice', async () => {
+test('the tensors of a checkpoint are under the key of choice [D12]', async () => {
   const file = join(import.meta.dirname, '../faults/torch/V18_model_ema.pth'); // model_ema is model and 1
   const values = async (key) => (await loadStateDict(file, { key })).get('conv.weight').data;
   const averaged = await values('model_ema');
@@ -177,7 +177,7 @@ test('the tensors of a checkpoint are under the key of choice', async () => {
   for (const key of [1, null, ['model']]) await rejects(values(key), 'ERR_INVALID_ARGUMENT', /key/);
 });
 
-test('weights that are not finite load, or are an error with checkFinite', async () => {
+test('weights that are not finite load, or are an error with checkFinite [D10]', async () => {
   for (const value of [NaN, -Infinity]) {
     const data = weights.get('fc.weight').data.with(7, value);
     const damaged = safetensors(new Map([...weights, ['fc.weight', { ...weights.get('fc.weight'), data }]]));
@@ -194,7 +194,7 @@ test('weights that are not finite load, or are an error with checkFinite', async
   assert.deepEqual(await logits({ weights: bytes, checkFinite: true }), expected);
 });
 
-test('weights that a narrower type cannot hold are an error', async () => {
+test('weights that a narrower type cannot hold are an error [D10]', async () => {
   const changed = (name, tensor) => safetensors(new Map([...weights, [name, { ...weights.get(name), ...tensor }]]));
   const large = changed('fc.weight', { data: weights.get('fc.weight').data.with(5, 1e6) });
   await rejects(logits({ weights: large, dtype: 'float16' }), 'ERR_WEIGHTS_NONFINITE', /element 5 of "fc\.weight"/);
@@ -206,7 +206,7 @@ test('weights that a narrower type cannot hold are an error', async () => {
   await rejects(logits({ weights: half, inChans: 1 }), 'ERR_WEIGHTS_NONFINITE');
 });
 
-test('another number of classes drops the classifier of the weights', async () => {
+test('another number of classes drops the classifier of the weights [D08]', async () => {
   const model = await createModel('resnet18', { weights: bytes, numClasses: 7, threads: 1 });
   assert.deepEqual((await model.forward(images(3))).shape, [1, 7]);
   model.dispose();
@@ -241,7 +241,7 @@ test('loadStateDict keeps every type and odd names', async () => {
   }
 });
 
-test('adaptInputConv sums to one channel, or repeats and scales', async () => {
+test('adaptInputConv sums to one channel, or repeats and scales [D08]', async () => {
   const weight = {
     dtype: 'float32',
     shape: [2, 3, 1, 2],

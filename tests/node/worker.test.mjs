@@ -57,7 +57,7 @@ test('a load that is stopped leaves nothing in the worker', async () => {
   kept.dispose();
 });
 
-test('a worker that dies rejects what was under way, and the next model starts afresh', async () => {
+test('a worker that dies rejects what was under way, and the next model starts afresh [R11]', async () => {
   const model = await create();
   const pending = [model.forward(images(3, 224)), model.forward(images(3, 224))];
   await workers.at(-1).terminate();
@@ -84,7 +84,7 @@ test('where no worker can start, one that was asked for is an error', async () =
   clearInterval(waiting);
 });
 
-test('a worker that fails before its script runs could not start', async () => {
+test('a worker that fails before its script runs could not start [R11]', async () => {
   const { Worker: Working } = threads;
   await workers.at(-1).terminate();
   threads.Worker = class extends EventEmitter {
@@ -97,7 +97,7 @@ test('a worker that fails before its script runs could not start', async () => {
   threads.Worker = Working;
 });
 
-test('a worker whose script never runs is given up', async () => {
+test('a worker whose script never runs is given up [R11]', async () => {
   const { Worker: Working } = threads;
   await workers.at(-1).terminate();
   let asked;
