@@ -77,8 +77,9 @@ struct FilteredCheckpoint {
 
 // For a model with parameters of these names. Recognised by content: EfficientNet-PyTorch's checkpoints; torchvision's
 // of DenseNet, RegNet and VGG; the authors' of TResNet; and for vision transformers those of CLIP, OpenCLIP, DINOv2,
-// AIMv2, BEiT-3, RADIO, MobileCLIP and DeiT III. Others keep their names. What is not of the model, such as a text
-// encoder, is left out.
+// AIMv2, BEiT-3, RADIO, MobileCLIP and DeiT III; for convolutional networks those of the authors of ConvNeXt, MambaOut,
+// FastViT, GhostNetV3 and CSPNeXt, of OpenCLIP, CLIP and MobileCLIP. Others keep their names. What is not of the model,
+// such as a text encoder, is left out.
 FilteredCheckpoint filter_checkpoint(const StateDict& state_dict, std::span<const std::string> parameters);
 
 // timm's adapt_input_conv: the weight [O, 3·n, kH, kW] of a first convolution for another number of input channels.

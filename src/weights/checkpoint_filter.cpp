@@ -1,6 +1,5 @@
 // Checkpoints of other projects as timm's `checkpoint_filter_fn`s give them to its models.
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -9,17 +8,15 @@
 #include <set>
 #include <utility>
 
+#include "weights/convolutional_filters.h"
 #include "weights/layouts.h"
+#include "weights/renames.h"
 #include "wimm/error.h"
 #include "wimm/weights.h"
 
 namespace wimm {
 
 namespace {
-
-struct Rename {
-  std::string_view from, to;
-};
 
 // EfficientNet-PyTorch (lukemelas) and its port of the lite models.
 constexpr Rename kTop[] = {{"_conv_stem.", "conv_stem."},
@@ -66,25 +63,11 @@ constexpr std::string_view kTResNetStem = "body.conv1.conv.weight";
 
 constexpr std::string_view kFlatBlocks = "_blocks.", kStagedBlocks = "blocks.";
 
-bool contains(std::span<const std::string> names, std::string_view name) {
-  return std::ranges::find(names, name) != names.end();
-}
-
 std::optional<std::string> rename(std::string_view name, std::span<const Rename> renames) {
   for (const auto& [from, to] : renames) {
     if (name.starts_with(from)) return std::string(to).append(name.substr(from.size()));
   }
   return std::nullopt;
-}
-
-// Takes "12." off the front of a name.
-std::optional<unsigned> take_index(std::string_view& name) {
-  unsigned index = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
-  const auto digits = static_cast<size_t>(end - name.data());
-  if (error != std::errc() || digits == name.size() || name[digits] != '.') return std::nullopt;
-  name.remove_prefix(digits + 1);
-  return index;
 }
 
 // "blocks.<stage>.<block>." of each block of the model, in order. EfficientNet-PyTorch numbers them through.
@@ -212,22 +195,6 @@ bool rename_tresnet(std::span<const std::string> parameters, std::vector<std::st
     }
   }
   return true;
-}
-
-// Each occurrence of `from`.
-void replace_all(std::string& name, std::string_view from, std::string_view to) {
-  for (size_t at = name.find(from); at != std::string::npos; at = name.find(from, at + to.size()))
-    name.replace(at, from.size(), to);
-}
-
-void replace_all(std::vector<std::string>& names, std::span<const Rename> renames) {
-  for (std::string& name : names)
-    for (const auto& [from, to] : renames) replace_all(name, from, to);
-}
-
-// Keeps what begins with `prefix`, without it; the rest of the checkpoint is another model.
-void keep_module(std::vector<std::string>& names, std::string_view prefix) {
-  for (std::string& name : names) name = name.starts_with(prefix) ? name.substr(prefix.size()) : "";
 }
 
 // As timm's _convert_openai_clip, _convert_dinov2, _convert_aimv2, _convert_beit3, _convert_radio and
@@ -416,13 +383,20 @@ Entry sum_of(const Entry& a, const Entry& b, std::string name) {
 }
 
 // A projection that ends the models of image and text is timm's classifier, which has a bias.
-void convert_projection(Entries& entries, std::string_view name, bool transpose) {
+void convert_projection(Entries& entries, std::string_view name, bool transpose, const std::string& head = "head.") {
   const Entry* projection = entry_of(entries, name);
   if (projection == nullptr || projection->info.shape.size() != 2) return;
-  Entry head = transpose ? transposed(*projection, "head.weight") : *projection;
+  Entry weight = transpose ? transposed(*projection, head + "weight") : *projection;
   drop(entries, name);
-  entries.push_back(zeros("head.bias", head.info.dtype, {head.info.shape[0]}));
-  entries.push_back(std::move(head));
+  entries.push_back(zeros(head + "bias", weight.info.dtype, {weight.info.shape[0]}));
+  entries.push_back(std::move(weight));
+}
+
+// ConvNeXt V2's authors have [1, 1, 1, C] in global response normalisation.
+void flatten_response_norms(Entries& entries) {
+  for (Entry& entry : entries)
+    if (entry.info.name.find(".grn.") != std::string::npos && entry.info.shape.size() == 4)
+      entry = reshaped(entry, entry.info.name, {element_count(entry.info.shape)});
 }
 
 // The class token takes its position's embedding; what is left are those of patches.
@@ -582,6 +556,8 @@ FilteredCheckpoint filter_checkpoint(const StateDict& state_dict, std::span<cons
   rename_layout(parameters, names);
   const bool inplace_norms = rename_tresnet(parameters, names);
   const Origin origin = rename_vision_transformer(parameters, names);
+  const bool transposes = contains(names, "image_encoder.model.head.proj") || contains(names, "head.proj");
+  const bool projects = rename_convolutional(parameters, names);
 
   Entries entries;
   for (size_t i = 0; i < tensors.size(); ++i) {
@@ -591,6 +567,8 @@ FilteredCheckpoint filter_checkpoint(const StateDict& state_dict, std::span<cons
     entries.push_back(is_scale ? inplace_scale(entry) : std::move(entry));
   }
   convert(entries, origin, contains(parameters, "head.weight"));
+  if (projects) convert_projection(entries, "head.fc.weight", transposes, "head.fc.");
+  flatten_response_norms(entries);
   if (contains(parameters, "cls_attn_blocks.0.attn.q.weight")) split_class_attention(entries);
   return {std::make_unique<FilteredStateDict>(state_dict.format(), std::move(entries)), origin == Origin::radio};
 }

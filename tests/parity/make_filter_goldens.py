@@ -7,6 +7,7 @@ the model's. Needs requirements.txt.
 """
 import json
 import re
+import sys
 
 import torch
 
@@ -17,6 +18,7 @@ import timm
 from timm.models import vision_transformer, vision_transformer_hybrid
 
 GAIN = 1.2
+GAINS = {"ghostnetv3_050": 0.6}  # whose branches are added up, so that with more its activations grow from block to block
 
 
 def renamed(shapes, rules, prefix=""):
@@ -118,6 +120,106 @@ def flat_patches(shapes):
     return shapes | {"patch_embed.proj.weight": (outputs, inputs * height * width)}
 
 
+def res_mlp(shapes):
+    out = renamed(shapes, [("^stem", "patch_embed"), ("linear_tokens", "attn"), ("mlp_channels", "mlp"), (r"\.ls(\d)", r".gamma_\1")])
+    return {name: shape[-1:] if re.search("alpha|beta", name) else shape for name, shape in out.items()}
+
+
+def pool_former(shapes):
+    rules = [("^stem.conv", "patch_embed.proj"), ("^head.norm", "norm"), ("^head.fc", "head"), (r"layer_scale(\d).scale", r"layer_scale_\1")]
+    rules += [(r"^stages\.(\d)\.blocks", lambda match: f"network.{2 * int(match[1])}")]
+    rules += [(r"^stages\.(\d)\.downsample.conv", lambda match: f"network.{2 * int(match[1]) - 1}.proj")]
+    return renamed(shapes, rules)
+
+
+def meta_former(shapes):
+    rules = [(r"^stem\.norm", "downsample_layers.0.post_norm"), (r"^stem\.", "downsample_layers.0."), ("^head.norm", "norm"), ("^head.fc", "head")]
+    rules += [(r"^stages\.(\d)\.blocks", r"stages.\1"), (r"^stages\.(\d)\.downsample.norm", r"downsample_layers.\1.pre_norm")]
+    rules += [(r"^stages\.(\d)\.downsample", r"downsample_layers.\1")]
+    return {name: shape[:2] if "mlp.fc" in name else shape for name, shape in renamed(shapes, rules).items()}
+
+
+def focal_net(shapes):
+    rules = [(r"ls(\d).gamma", r"gamma_\1"), ("^stem", "patch_embed"), ("head.fc", "head")]
+    rules += [(r"^layers\.(\d)\.downsample", lambda match: f"layers.{int(match[1]) - 1}.downsample")]
+    out = renamed(shapes, rules)
+    return {name: shape[:2] if "mlp.fc" in name else shape for name, shape in out.items()}
+
+
+def pvt(shapes):
+    rules = [("^patch_embed", "patch_embed1"), (r"^stages\.(\d)\.downsample", lambda match: f"patch_embed{int(match[1]) + 1}")]
+    rules += [(r"^stages\.(\d)\.blocks", lambda match: f"block{int(match[1]) + 1}"), ("dwconv", "dwconv.dwconv")]
+    rules += [(r"^stages\.(\d)\.norm", lambda match: f"norm{int(match[1]) + 1}")]
+    return renamed(shapes, rules)
+
+
+def pit(shapes):
+    return renamed(shapes, [(r"^transformers\.(\d)\.pool", lambda match: f"pools.{int(match[1]) - 1}")])
+
+
+def xcit(shapes):
+    out = renamed(shapes, [("^pos_embed", "pos_embeder")])
+    fused = {}
+    for name, shape in out.items():
+        name, parts = re.subn(r"(cls_attn_blocks.*attn)\.[qkv]\.", r"\1.qkv.", name)
+        fused[name] = (3 * shape[0], *shape[1:]) if parts else shape
+    return fused
+
+
+def fb_convnext(shapes):
+    rules = [(r"^stages\.(\d+)\.downsample\.", r"downsample_layers.\1."), (r"^stages\.(\d+)\.blocks\.", r"stages.\1."), (r"^stem\.", "downsample_layers.0.")]
+    rules += [("conv_dw", "dwconv"), (r"mlp\.grn\.bias", "grn.beta"), (r"mlp\.grn\.weight", "grn.gamma"), (r"mlp\.fc", "pwconv")]
+    rules += [(r"^head\.norm\.", "norm."), (r"^head\.fc\.", "head.")]
+    out = {}
+    for name, shape in renamed(shapes, rules).items():
+        if "grn" in name:
+            shape = (1, 1, 1, *shape)
+        out[name] = shape[:2] if "pwconv" in name else shape
+    return out
+
+
+def open_clip_convnext(shapes):
+    out = renamed(shapes, [], "visual.trunk.")
+    out["visual.head.proj.weight"] = out.pop("visual.trunk.head.fc.weight")
+    del out["visual.trunk.head.fc.bias"]
+    return out | {"text.ln_final.weight": (8,)}
+
+
+def fb_mambaout(shapes):
+    rules = [(r"^stages\.(\d+)\.downsample\.", r"downsample_layers.\1."), (r"^stages\.(\d+)\.blocks\.", r"stages.\1."), (r"^stem\.", "downsample_layers.0.")]
+    rules += [(r"^head\.norm\.", "norm."), (r"^head\.fc\.", "head.fc2."), (r"^head\.pre_logits\.fc\.", "head.fc1."), (r"^head\.pre_logits\.norm\.", "head.norm.")]
+    return renamed(shapes, rules)
+
+
+def clip_resnet(shapes):
+    rules = [(r"^stem\.conv(\d)\.conv\.", r"conv\1."), (r"^stem\.conv(\d)\.bn\.", r"bn\1.")]
+    rules += [(rf"^stages\.{i}\.", f"layer{i + 1}.") for i in range(4)]
+    rules += [(r"shortcut\.conv\.conv\.", "downsample.0."), (r"shortcut\.conv\.bn\.", "downsample.1.")]
+    rules += [(r"conv(\d)_(?:1x1|kxk)\.(conv|bn)\.", r"\2\1."), (r"^head\.pos_embed", "attnpool.positional_embedding")]
+    rules += [(r"^head\.([qkv])\.", r"attnpool.\1_proj."), (r"^head\.proj\.", "attnpool.c_proj.")]
+    return renamed(shapes, rules, "visual.") | {"text_projection": (8, 4)}
+
+
+def mobile_clip_fastvit(shapes):
+    rules = [("^stem", "patch_embed"), ("conv_kxk", "rbr_conv"), ("conv_scale", "rbr_scale"), ("identity", "rbr_skip"), ("final_conv", "conv_exp")]
+    rules += [("large_conv", "lkb_origin"), (r"\.mlp\.", ".convffn."), (r"se\.fc1", "se.reduce"), (r"se\.fc2", "se.expand"), (r"(layer_scale(?:_\d)?)\.gamma", r"\1")]
+    rules += [(r"^stages\.3\.pos_emb\.pos_enc", "network.6.pe"), (r"^stages\.3\.blocks", "network.7")]
+    rules += [(r"^stages\.(\d)\.blocks", lambda m: f"network.{2 * int(m[1])}"), (r"^stages\.(\d)\.downsample", lambda m: f"network.{2 * int(m[1]) - 1}")]
+    prefix = "image_encoder.model."
+    out = renamed(shapes, rules, prefix)
+    classes, features = out.pop(prefix + "head.fc.weight")
+    del out[prefix + "head.fc.bias"]
+    return out | {prefix + "head.proj": (features, classes), "text_encoder.projection": (8, 4)}
+
+
+def ghostnet_authors(shapes):
+    return {re.sub(r"(\.ghost.*|\.dw_rpr_.*)bn1\.", r"\1bn.", name): shape for name, shape in shapes.items()}
+
+
+def mmdet_cspnext(shapes):
+    return renamed(shapes, [(rf"^stages\.{i}\.", f"stage{i + 1}.") for i in range(4)], "backbone.")
+
+
 # layout, model, options of the model
 CASES = [
     (clip, "vit_base_patch32_clip_224", dict(num_classes=512)),
@@ -131,7 +233,24 @@ CASES = [
     (patches(32), "vit_tiny_patch16_224", dict(in_chans=1)),
     (patches(8), "vit_tiny_patch16_224", {}),
     (patches(20), "vit_tiny_patch16_224", dict(img_size=(96, 80))),
+    (res_mlp, "resmlp_12_224", dict(in_chans=1)),
+    (pool_former, "poolformer_s12", dict(in_chans=4)),
+    (meta_former, "poolformerv2_s12", {}),
+    (meta_former, "convformer_s18", dict(in_chans=1, num_classes=1000)),
+    (focal_net, "focalnet_tiny_srf", dict(in_chans=4)),
+    (pvt, "pvt_v2_b0", dict(in_chans=1)),
+    (pit, "pit_ti_224", {}),
+    (xcit, "xcit_nano_12_p16_224", dict(in_chans=4)),
     (flat_patches, "vit_tiny_patch16_224", dict(in_chans=25)),
+    (fb_convnext, "convnextv2_atto", dict(in_chans=1)),
+    (fb_convnext, "convnext_tiny", {}),
+    (open_clip_convnext, "convnext_atto", dict(num_classes=64)),
+    (fb_mambaout, "mambaout_femto", dict(in_chans=4, num_classes=1000)),
+    (clip_resnet, "resnet50_clip", dict(num_classes=64)),
+    (clip_resnet, "resnet50_clip_gap", dict(num_classes=0)),
+    (mobile_clip_fastvit, "fastvit_mci0", dict(num_classes=64)),
+    (ghostnet_authors, "ghostnetv3_050", dict(num_classes=1000)),
+    (mmdet_cspnext, "cspnext_tiny", dict(num_classes=0)),
 ]
 
 
@@ -139,19 +258,19 @@ def run_case(layout, arch, options):
     model = timm.create_model(arch, **options).eval()
     native = {name: tuple(tensor.shape) for name, tensor in timm.create_model(arch, **{k: v for k, v in options.items() if k == "num_classes" and v}).state_dict().items()}
     shapes = layout(native)
-    weights = {name: torch.from_numpy(synthetic.parameter(name, shape, GAIN)) for name, shape in shapes.items()}
-    if "mci" in arch:
+    gain = GAINS.get(arch, GAIN)
+    weights = {name: torch.from_numpy(synthetic.parameter(name, shape, gain)) for name, shape in shapes.items()}
+    if arch.startswith("vit") and "mci" in arch:
         filtered = vision_transformer_hybrid.checkpoint_filter_fn(dict(weights), model)
     elif "radio" in arch:
         aligned = any(part in arch for part in vision_transformer._RADIO_ALIGN_CORNERS)
         filtered = vision_transformer.checkpoint_filter_fn(dict(weights), model, interpolation="bilinear", antialias=False, align_corners=aligned)
     else:
-        filtered = vision_transformer.checkpoint_filter_fn(dict(weights), model)
+        filtered = sys.modules[type(model).__module__].checkpoint_filter_fn(dict(weights), model)
     in_chans = options.get("in_chans", 3)
-    for name in (model.pretrained_cfg["first_conv"] + ".weight", "patch_embed.proj.weight"):
-        if name in filtered and name == model.pretrained_cfg["first_conv"] + ".weight" and in_chans != 3:
-            filtered[name] = timm.models.adapt_input_conv(in_chans, filtered[name])
-            break
+    if in_chans != 3:
+        name = model.pretrained_cfg["first_conv"] + ".weight"
+        filtered[name] = timm.models.adapt_input_conv(in_chans, filtered[name])
     own = model.state_dict()
     missing = set(own) - set(filtered)
     assert not missing, (arch, layout.__name__, sorted(missing)[:9])
@@ -163,7 +282,7 @@ def run_case(layout, arch, options):
         "layout": layout.__name__,
         **options,
         "input": list(images.shape),
-        "gain": GAIN,
+        "gain": gain,
         "tensors": [[name, list(shape)] for name, shape in shapes.items()],
         "logits": describe(model(images), 96),
     }
