@@ -240,9 +240,21 @@ struct ChannelConv {
   ParameterId weight;
 };
 
-// [N, H, W, C] → [N, H·W, C], and back given the value whose H and W it takes (second input).
+// [N, H, W, C] → [N, H·W, C], and back to a given height and width, or those of a second input.
 struct ToTokens {};
-struct ToImage {};
+struct ToImage {
+  Size2d size{};  // zeros: of the second input
+};
+
+// [N, H, W, C] → [N · patches, height, width, C]: squares of an image, row by row, as images of their own. H and W are
+// multiples of theirs.
+struct Patches {
+  Size2d size;
+};
+
+// [N · patches, L, C] → [N, patches, L·C], each patch's tokens one behind the other: the first dimension of the second
+// input is N.
+struct JoinPatches {};
 
 // Learned tokens [1, L, C], the same for each image: x [N, …] → [N, L, C].
 struct LearnedTokens {
@@ -429,6 +441,27 @@ struct SeparableAttention {
   Size2d patch;
 };
 
+// Attention that each head's gate mixes with a softmax of offsets in a square grid, between what tokens have in common
+// and where they are (arXiv 2103.10697): (1 - g) · softmax(q · kᵀ · scale) · v + g · softmax(weight · (dx, dy, dx² +
+// dy²)) · v, g = sigmoid(gate); q and k [N, L, 2·C] one behind the other, v [N, L, C] → [N, L, C]; weight [heads, 3],
+// gate [heads].
+struct GatedAttention {
+  int64_t heads, side;  // L = side²
+  double scale;
+  ParameterId weight, gate;
+};
+
+// Long short-term memory along rows, or columns, from both ends: x [N, H, W, C] → [N, H, W, 2 · hidden]. Weights and
+// biases as PyTorch's LSTM has them.
+struct Lstm {
+  struct Weights {
+    ParameterId weight_ih, weight_hh, bias_ih, bias_hh;
+  };
+  int64_t hidden;
+  bool vertical;
+  Weights forward, backward;
+};
+
 // a - λ · b, where λ = exp(q1 · k1) - exp(q2 · k2) + lambda_init: the difference of two attentions (arXiv 2410.05258).
 struct DifferentialMix {
   ParameterId q1, k1, q2, k2;
@@ -465,13 +498,13 @@ struct MixSplits {
 // [N, H, W, C] → [N, C·H·W], in NCHW order as PyTorch's flatten.
 struct Flatten {};
 
-using Op =
-    std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, RmsNorm, GlobalResponseNorm, EvoNormS0,
-                 FilterResponseNorm, Binary, MaxPool, AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad,
-                 ChannelConv, ToTokens, ToImage, LearnedTokens, ConcatTokens, DropTokens, SelectToken, AddPositions,
-                 Attention, DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample, SpaceToDepth,
-                 SliceTokens, MixTokens, StarRelu, AddFourierPositions, CrossCovariance, MixLevels, Interpolate,
-                 ToPatches, FromPatches, AdaptiveMaxPool, BilinearTransform, LinearAttention, SeparableAttention, Crop,
-                 Resize, AddGrid, RotaryTable, TalkingHeads, ChannelAttention, OutlookAttention>;
+using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, RmsNorm, GlobalResponseNorm,
+                        EvoNormS0, FilterResponseNorm, Binary, MaxPool, AvgPool, AdaptiveAvgPool, GlobalPool, Concat,
+                        Slice, Pad, ChannelConv, ToTokens, ToImage, LearnedTokens, ConcatTokens, DropTokens,
+                        SelectToken, AddPositions, Attention, DifferentialMix, AttentionPool, MixExperts, MixSplits,
+                        Flatten, Upsample, SpaceToDepth, SliceTokens, MixTokens, StarRelu, AddFourierPositions,
+                        CrossCovariance, MixLevels, Interpolate, ToPatches, FromPatches, AdaptiveMaxPool,
+                        BilinearTransform, LinearAttention, SeparableAttention, Crop, Resize, AddGrid, RotaryTable,
+                        TalkingHeads, ChannelAttention, OutlookAttention, Patches, JoinPatches, GatedAttention, Lstm>;
 
 }  // namespace wimm

@@ -257,7 +257,30 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
             return with_channels(inputs[0], node.channels);
           },
           [&](const AttentionPool&) { return Shape{inputs[0][0], 1, 1, node.channels}; },
-          [&](const ToImage&) { return Shape{inputs[1][0], inputs[1][1], inputs[1][2], inputs[0].back()}; },
+          [&](const ToImage& op) {
+            const Size2d size = inputs.size() > 1 ? spatial(inputs[1]) : op.size;
+            return Shape{inputs[0][0], size[0], size[1], inputs[0].back()};
+          },
+          [&](const Patches& op) {
+            const Shape& in = image(inputs[0], node);
+            if (in[1] % op.size[0] != 0 || in[2] % op.size[1] != 0)
+              throw Error(ErrorCode::input_shape, "the image's size does not suit: " + node.name + " divides " +
+                                                      to_string(in) + " into patches of " + std::to_string(op.size[0]) +
+                                                      " × " + std::to_string(op.size[1]));
+            return Shape{in[0] * (in[1] / op.size[0]) * (in[2] / op.size[1]), op.size[0], op.size[1], in[3]};
+          },
+          [&](const JoinPatches&) {
+            const Shape& in = tokens(inputs[0], node);
+            const int64_t images = inputs[1][0];
+            return Shape{images, in[0] / std::max<int64_t>(images, 1), in[1] * in[2]};
+          },
+          [&](const GatedAttention& op) {
+            if (tokens(inputs[0], node)[1] != op.side * op.side)
+              throw Error(ErrorCode::input_shape, node.name + " expects " + std::to_string(op.side * op.side) +
+                                                      " tokens, got " + to_string(inputs[0]));
+            return with_channels(inputs[0], node.channels);
+          },
+          [&](const Lstm&) { return with_channels(image(inputs[0], node), node.channels); },
           [&](const Flatten&) {
             const Shape& in = inputs[0];
             return Shape{in[0], element_count(in) / std::max<int64_t>(in[0], 1)};
@@ -278,6 +301,8 @@ double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shap
           },
           [&](const Linear&) { return elements * static_cast<double>(inputs[0].back()); },
           [&](const MixTokens& op) { return elements * static_cast<double>(op.tokens); },
+          [&](const GatedAttention& op) { return elements * static_cast<double>(2 * op.side * op.side); },
+          [&](const Lstm& op) { return elements * static_cast<double>(4 * (inputs[0].back() + op.hidden)); },
           [&](const Attention& op) {
             const auto depth = static_cast<double>(op.q.depth + op.v.depth) / static_cast<double>(op.v.depth);
             const Size2d window = op.windows ? op.windows->size : Size2d{};
@@ -345,7 +370,11 @@ std::string_view kind_of(const Op& op) {
                                                "rotary_table",
                                                "talking_heads",
                                                "channel_attention",
-                                               "outlook_attention"};
+                                               "outlook_attention",
+                                               "patches",
+                                               "join_patches",
+                                               "gated_attention",
+                                               "lstm"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

@@ -162,6 +162,29 @@ class PadKernel final : public Kernel {
   Shape in_, out_;
 };
 
+class CutKernel final : public Kernel {
+ public:
+  explicit CutKernel(const Patches& op) : op_(op) {}
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    in_ = inputs[0];
+    return 0;
+  }
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const int64_t height = op_.size[0], width = op_.size[1];
+    const int64_t across = in_[2] / width, floats = width * in_[3];  // of a patch's row
+    pool.parallel_for(in_[0] * in_[1], 4, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row)
+        for (int64_t i = 0; i < across; ++i)
+          std::copy_n(inputs[0] + (row * across + i) * floats, floats,
+                      output + ((row / height * across + i) * height + row % height) * floats);
+    });
+  }
+
+ private:
+  Patches op_;
+  Shape in_;
+};
+
 class FlattenKernel final : public Kernel {
  public:
   size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
@@ -217,6 +240,7 @@ std::unique_ptr<Kernel> make_kernel(const ToPatches& op) { return std::make_uniq
 std::unique_ptr<Kernel> make_kernel(const FromPatches& op) { return std::make_unique<PatchesKernel>(op.patch, true); }
 std::unique_ptr<Kernel> make_kernel(const Pad& op) { return std::make_unique<PadKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const Crop&) { return std::make_unique<PadKernel>(Pad{}); }
+std::unique_ptr<Kernel> make_kernel(const Patches& op) { return std::make_unique<CutKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const Flatten&) { return std::make_unique<FlattenKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader) {
   return std::make_unique<ChannelConvKernel>(op, reader);

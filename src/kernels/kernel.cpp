@@ -13,7 +13,9 @@ bool runs_in_place(const Op& op) {
 }
 
 bool is_view(const Op& op, const Shape& input) {
-  if (std::holds_alternative<ToTokens>(op) || std::holds_alternative<ToImage>(op)) return true;
+  if (std::holds_alternative<ToTokens>(op) || std::holds_alternative<ToImage>(op) ||
+      std::holds_alternative<JoinPatches>(op))
+    return true;
   if (const auto* pad = std::get_if<Pad>(&op)) {
     const auto& [same, top, left, bottom, right] = pad->padding;
     const auto fits = [&](size_t axis) { return input[axis + 1] % pad->multiple_of[axis] == 0; };
@@ -75,6 +77,7 @@ std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterRead
                         [](const Input&) -> Made { return nullptr; },
                         [](const ToTokens&) -> Made { return nullptr; },
                         [](const ToImage&) -> Made { return nullptr; },
+                        [](const JoinPatches&) -> Made { return nullptr; },
                         [&](const Affine& op) { return make_kernel(op, channels, strides, node.name, reader); },
                         [&](const Conv2d& op) { return make_kernel(op, channels, strides, node.name, reader); },
                         [&](const Linear& op) { return make_kernel(op, channels, node.name, reader); },
@@ -89,6 +92,8 @@ std::unique_ptr<Kernel> make_kernel(const Graph& graph, NodeId id, ParameterRead
                         [&](const AddPositions& op) { return make_kernel(op, reader); },
                         [&](const AddFourierPositions& op) { return make_kernel(op, reader); },
                         [&](const CrossCovariance& op) { return make_kernel(op, reader); },
+                        [&](const GatedAttention& op) { return make_kernel(op, reader); },
+                        [&](const Lstm& op) { return make_kernel(op, channels, reader); },
                         [&](const StarRelu& op) { return make_kernel(op, reader); },
                         [&](const MixTokens& op) { return make_kernel(op, reader); },
                         [&](const AddGrid& op) { return make_kernel(op, channels, reader); },

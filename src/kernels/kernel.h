@@ -88,6 +88,7 @@ std::unique_ptr<Kernel> make_kernel(const FromPatches& op);
 std::unique_ptr<Kernel> make_kernel(const Pad& op);
 std::unique_ptr<Kernel> make_kernel(const Crop& op);
 std::unique_ptr<Kernel> make_kernel(const Resize& op);
+std::unique_ptr<Kernel> make_kernel(const Patches& op);
 std::unique_ptr<Kernel> make_kernel(const ChannelConv& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const LearnedTokens& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const ConcatTokens& op);
@@ -104,6 +105,8 @@ std::unique_ptr<Kernel> make_kernel(const Attention& op, ParameterReader& reader
 std::unique_ptr<Kernel> make_kernel(const TalkingHeads& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const ChannelAttention& op);
 std::unique_ptr<Kernel> make_kernel(const OutlookAttention& op);
+std::unique_ptr<Kernel> make_kernel(const GatedAttention& op, ParameterReader& reader);
+std::unique_ptr<Kernel> make_kernel(const Lstm& op, int64_t channels, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const DifferentialMix& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const AttentionPool& op);
 std::unique_ptr<Kernel> make_kernel(const MixLevels& op);

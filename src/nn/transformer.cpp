@@ -84,6 +84,17 @@ NodeId attend_to(const Scope& scope, NodeId q, NodeId kv, int64_t heads) {
   return scope.node(op, {q, kv, kv}, channels);
 }
 
+NodeId attend_by(const Scope& scope, NodeId qk, NodeId v, int64_t heads) {
+  const int64_t channels = scope.channels(v), depth = channels / heads;
+  const Attention op{.heads = heads,
+                     .kv_heads = heads,
+                     .scale = scale_of(depth),
+                     .q = {0, depth, depth},
+                     .k = {channels, depth, depth},
+                     .v = {0, depth, depth}};
+  return scope.node(op, {qk, qk, v}, channels);
+}
+
 NodeId self_attention(const Scope& scope, NodeId x, const SelfAttention& options) {
   const int64_t channels = scope.channels(x), depth = channels / options.heads;
   NodeId mixed = scope.linear("qkv", x, 3 * channels, options.qkv_bias);

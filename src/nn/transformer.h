@@ -38,8 +38,9 @@ NodeId attend(const Scope& scope, NodeId q, NodeId k, NodeId v, int64_t heads, i
 // The same where one value holds q, k and v, one behind the other.
 NodeId attend(const Scope& scope, NodeId qkv, int64_t heads);
 
-// And where one holds k and v.
+// And where one holds k and v, or q and k.
 NodeId attend_to(const Scope& scope, NodeId q, NodeId kv, int64_t heads);
+NodeId attend_by(const Scope& scope, NodeId qk, NodeId v, int64_t heads);
 
 struct SelfAttention {
   int64_t heads;

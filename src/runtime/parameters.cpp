@@ -342,6 +342,11 @@ std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>&
             },
             [&](const AddFourierPositions& op) { use(op.weight, op.bias); },
             [&](const CrossCovariance& op) { use(op.temperature); },
+            [&](const GatedAttention& op) { use(op.weight, op.gate); },
+            [&](const Lstm& op) {
+              for (const Lstm::Weights& each : {op.forward, op.backward})
+                use(each.weight_ih, each.weight_hh, each.bias_ih, each.bias_hh);
+            },
             [&](const StarRelu& op) { use(op.scale, op.bias); },
             [&](const MixTokens& op) { use(op.weight, op.bias); },
             [&](const GroupNorm& op) { use(op.weight, op.bias); },

@@ -118,6 +118,22 @@ for name in ("pit_ti_224", "pit_ti_distilled_224"):
     MORE_CASES[name] = CHANNELS + [dict(num_classes=n) for n in (0, 10)] + [dict(batch=2), dict(img_size=True, size=(96, 160))]
 MORE_CASES["pit_ti_224"] += [dict(num_classes=0, global_pool="")]
 MORE_CASES["vitamin_small_224"] = CHANNELS + [dict(num_classes=0), dict(img_size=True, size=(96, 160))]
+for name in ("test_maxvit", "test_coatnet", "maxxvitv2_nano_rw_256", "gcvit_xxtiny", "nest_tiny"):
+    MORE_CASES[name] = CHANNELS[:2] + [dict(num_classes=0), dict(num_classes=0, global_pool=""), dict(global_pool="max")]
+MORE_CASES["test_maxvit"] += [dict(batch=2), dict(img_size=True, size=(96, 160)), dict(in_chans=25)]
+MORE_CASES["gcvit_xxtiny"] += [dict(batch=2), dict(img_size=True, size=(128, 192))]
+MORE_CASES["nest_tiny"] += [dict(batch=2), dict(img_size=True, size=(96, 96))]
+for name in ("levit_128s", "levit_conv_128s", "twins_svt_small", "convit_tiny", "tnt_s_patch16_224"):
+    MORE_CASES[name] = CHANNELS + [dict(num_classes=n) for n in (0, 10)] + [dict(num_classes=0, global_pool=""), dict(batch=2)]
+for name in ("levit_128s", "twins_svt_small"):
+    MORE_CASES[name] += [dict(img_size=True, size=(96, 160))]
+for name in ("convit_tiny", "tnt_s_patch16_224"):
+    MORE_CASES[name] += [dict(global_pool="avg")]
+MORE_CASES["sequencer2d_s"] = [
+    dict(size=(56, 84), **options)
+    for options in CHANNELS[:2] + [dict(num_classes=0), dict(num_classes=0, global_pool=""), dict(batch=2)]
+]
+MORE_CASES["efficientformer_l1"] = CHANNELS[:2] + [dict(num_classes=0), dict(num_classes=0, global_pool=""), dict(batch=2)]
 
 # Convolutional families. What timm itself refuses of these is left out: a head that cannot concatenate poolings, say.
 for name in ("convnext_atto", "convnext_atto_ols", "convnextv2_atto", "convnext_tiny_hnf", "test_convnext", "test_convnext3"):
@@ -134,7 +150,7 @@ for name in ("rdnet_tiny", "shvit_s1", "convmixer_768_32", "mobilenetv5_base", "
     MORE_CASES[name] = CHANNELS + ENDS
 for name in ("iformer_t", "iformer_m_distilled", "csatv2"):
     MORE_CASES[name] = CHANNELS + ENDS
-for name in ("botnet26t_256", "resnet50_clip", "efficientvit_m0", "efficientformer_l1", "efficientformerv2_s0", "swiftformer_xs", "sequencer2d_s"):
+for name in ("botnet26t_256", "resnet50_clip", "efficientvit_m0", "efficientformerv2_s0", "swiftformer_xs"):
     MORE_CASES[name] = CHANNELS + ENDS  # of one image size
 
 # A vision transformer whose gain suits larger ones.
@@ -184,9 +200,12 @@ MORE_CASES["hieradet_small"] = CHANNELS + ENDS[:-1] + [dict(batch=2), dict(size=
 
 
 # Families whose architectures differ in size alone: all but the smallest take the gain that suits a small one.
-ONE_GAIN = {"mlp_mixer", "metaformer", "xcit", "pvt_v2", "focalnet", "pit", "visformer", "vitamin"}
+ONE_GAIN = {"mlp_mixer", "metaformer", "xcit", "pvt_v2", "focalnet", "pit", "visformer", "vitamin", "maxxvit", "levit"}
+ONE_GAIN |= {"twins", "nest", "gcvit", "convit", "tnt", "sequencer", "efficientformer"}
 # Architectures that take images of other sizes than the one that timm calls fixed.
-ANY_SIZE = ("xcit",)
+ANY_SIZE = ("xcit", "sequencer")
+# Architectures whose large variants are proven at a small image size.
+SMALLER = ("maxvit", "maxxvit", "coatnet")
 
 
 def skip_initialisation():
@@ -371,7 +390,11 @@ def fixed_size_case(index, arch):
     parameters = sum(parameter.numel() for parameter in model.parameters())
     size = model.pretrained_cfg["input_size"][1:]
     if not takes_other_sizes(model):
-        return run_case(arch, known_gain(arch), (96, 128) if arch.startswith(ANY_SIZE) else size)
+        if arch.startswith(ANY_SIZE):
+            return run_case(arch, known_gain(arch), (96, 128))
+        if arch.startswith(SMALLER) and (parameters > 1e8 or size[0] > 256):
+            return run_case(arch, known_gain(arch), (64, 96), img_size=True)
+        return run_case(arch, known_gain(arch), size)
     patch = model.patch_embed.feat_ratio()
     resized = parameters > 4e8 or math.prod(model.patch_embed.grid_size) > 600
     if resized:
