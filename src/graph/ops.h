@@ -321,6 +321,7 @@ struct AddGrid {
   Resampling resampling = Resampling::bicubic;
   ParameterId window = no_id;
   Size2d window_size{};
+  Size2d block{};  // positions lie block by block, those of a block together; zeros: row by row
 };
 
 // A bias of attention for each head and offset of a key from its query in a grid, behind `prefix` (0 or 1) tokens that
@@ -331,6 +332,7 @@ struct RelativeBias {
   int64_t prefix = 0;
   ParameterId table = no_id;
   bool symmetric = false;  // a table [heads, height · width] of distances
+  int64_t stride = 1;      // queries are those of every so many rows and columns
   // fc2(relu(fc1(offset))), weights [hidden, 2] and [heads, hidden]. An offset is sign(d) · ln(1 + |d|), or where
   // `unit` says what counts as 8, log2 / 3 of that, and the bias 16 · sigmoid of the result.
   struct Mlp {
@@ -353,6 +355,7 @@ struct OffsetProducts {
 // columns are rolled up and left by `shift` before the image is divided; what then comes from another side is not seen.
 struct Windows {
   Size2d size, shift{}, rolled{};
+  bool shares_queries = false;  // those of one window, an image of that size, ask in all of them
 };
 
 // The sines, then the cosines, of the angles by which rotary embeddings (arXiv 2104.09864) turn the `depth` channels of
@@ -382,6 +385,7 @@ struct Attention {
   int64_t heads, kv_heads;
   double scale;
   Heads q, k, v;
+  bool interleaved = false;  // head h gives every heads-th channel, from h on
   std::optional<Windows> windows{};
   std::optional<RelativeBias> bias{};
   std::optional<OffsetProducts> products{};

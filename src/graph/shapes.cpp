@@ -254,7 +254,7 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
           [&](const Attention& op) {
             if (op.windows && op.windows->size != Size2d{})
               check_windows(node, image(inputs[1], node), op.windows->size);
-            return with_channels(inputs[0], node.channels);
+            return with_channels(inputs[op.windows && op.windows->shares_queries ? 1 : 0], node.channels);
           },
           [&](const AttentionPool&) { return Shape{inputs[0][0], 1, 1, node.channels}; },
           [&](const ToImage& op) {

@@ -60,14 +60,15 @@ class AttentionKernel final : public Kernel {
     if (op_.windows) {
       const Size2d all{inputs[1][1], inputs[1][2]}, size = op_.windows->size == Size2d{} ? all : op_.windows->size;
       key_windows_.reshape(*op_.windows, size, inputs[1]);
-      query_windows_.reshape(*op_.windows, {size[0] * inputs[0][1] / all[0], size[1] * inputs[0][2] / all[1]},
-                             inputs[0]);
+      if (!shares_queries())
+        query_windows_.reshape(*op_.windows, {size[0] * inputs[0][1] / all[0], size[1] * inputs[0][2] / all[1]},
+                               inputs[0]);
     }
     groups_an_image_ = op_.windows ? key_windows_.count() : 1;
     groups_ = images * groups_an_image_;
-    queries_ = op_.windows ? query_windows_.area() : inputs[0][1];
+    queries_ = op_.windows ? out_windows().area() : inputs[0][1];
     keys_ = op_.windows ? key_windows_.area() : inputs[1][1];
-    if (products_) products_->reshape(query_windows_.size(), key_windows_.size());
+    if (products_) products_->reshape(out_windows().size(), key_windows_.size());
     depth_ = op_.q.depth;
     value_depth_ = op_.v.depth;
     query_row_ = inputs[0].back();
@@ -115,12 +116,18 @@ class AttentionKernel final : public Kernel {
 
  private:
   bool packs_in_tasks() const { return groups_an_image_ > 1; }
+  bool shares_queries() const { return op_.windows && op_.windows->shares_queries; }
+  const WindowMap& out_windows() const { return shares_queries() ? key_windows_ : query_windows_; }
 
   // Where the i-th of a group's `count` tokens lies.
   int64_t token(int64_t group, int64_t count, const WindowMap& windows, int64_t i) const {
     if (!op_.windows) return group * count + i;
     const int64_t image = group / groups_an_image_;
     return image * groups_an_image_ * count + windows.token(group % groups_an_image_, i);
+  }
+
+  int64_t query_token(int64_t group, int64_t i) const {
+    return shares_queries() ? group / groups_an_image_ * queries_ + i : token(group, queries_, query_windows_, i);
   }
 
   // The channels of a head, of the token's own or turned into `memory`.
@@ -154,8 +161,7 @@ class AttentionKernel final : public Kernel {
     float inverse_sums[tile_rows];
     for (int64_t r = 0; r < tile_rows; ++r) {
       const int64_t query = std::min(first + r, queries_ - 1);  // a last tile may compute a query again
-      const float* row =
-          queries + token(group, queries_, query_windows_, query) * query_row_ + op_.q.begin + head * op_.q.stride;
+      const float* row = queries + query_token(group, query) * query_row_ + op_.q.begin + head * op_.q.stride;
       query_rows[r] = turn(row, query, head, turned + r * depth_);
       score_rows[r] = scores + r * key_columns_;
     }
@@ -172,8 +178,10 @@ class AttentionKernel final : public Kernel {
     }
     multiply_rows(score_rows, keys_, kv + depth_ * key_columns_, value_columns_, mixed);
     for (int64_t r = 0; r < std::min(tile_rows, queries_ - first); ++r) {
-      float* out = output + (token(group, queries_, query_windows_, first + r) * op_.heads + head) * value_depth_;
-      for (int64_t d = 0; d < value_depth_; ++d) out[d] = mixed[r * value_columns_ + d] * inverse_sums[r];
+      float* out = output + token(group, queries_, out_windows(), first + r) * op_.heads * value_depth_ +
+                   head * (op_.interleaved ? 1 : value_depth_);
+      const int64_t step = op_.interleaved ? op_.heads : 1;
+      for (int64_t d = 0; d < value_depth_; ++d) out[d * step] = mixed[r * value_columns_ + d] * inverse_sums[r];
     }
   }
 

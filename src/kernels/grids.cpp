@@ -65,14 +65,29 @@ class AddGridKernel final : public Kernel {
   }
 
  private:
-  // Channels last.
+  // Row by row, channels last.
   std::vector<float> read(ParameterId id, ParameterReader& reader) const {
     const std::vector<float> values = reader.read(id);
+    if (op_.block != Size2d{}) return joined(values);
     if (!op_.channels_first) return values;
     const auto pixels = static_cast<int64_t>(values.size()) / channels_;
     std::vector<float> result(values.size());
     for (int64_t c = 0; c < channels_; ++c)
       for (int64_t p = 0; p < pixels; ++p) result[p * channels_ + c] = values[c * pixels + p];
+    return result;
+  }
+
+  // Of blocks, their rows.
+  std::vector<float> joined(const std::vector<float>& blocks) const {
+    const auto& [height, width] = op_.block;
+    const int64_t columns = op_.grid[1], across = columns / width;
+    std::vector<float> result;
+    for (int64_t y = 0; y < op_.grid[0]; ++y)
+      for (int64_t x = 0; x < columns; ++x) {
+        const int64_t block = y / height * across + x / width,
+                      at = block * height * width + y % height * width + x % width;
+        result.insert(result.end(), blocks.begin() + at * channels_, blocks.begin() + (at + 1) * channels_);
+      }
     return result;
   }
 

@@ -59,6 +59,7 @@ std::vector<float> bias_table(const RelativeBias& op, int64_t heads, ParameterRe
 
 RelativeBiasTable::RelativeBiasTable(const RelativeBias& op, int64_t heads, ParameterReader& reader)
     : grid_(op.grid),
+      stride_(op.stride),
       prefix_(op.prefix),
       offsets_((2 * op.grid[0] - 1) * (2 * op.grid[1] - 1)),
       row_(offsets_ + (op.prefix > 0 ? 3 : 0)) {
@@ -78,7 +79,8 @@ void RelativeBiasTable::apply(float* scores, float scale, int64_t head, int64_t 
     return;
   }
   if (prefix_ > 0) scores[0] = scores[0] * scale + of_prefix[1];
-  const int64_t y = (query - prefix_) / grid_[1], x = (query - prefix_) % grid_[1], width = 2 * grid_[1] - 1;
+  const int64_t columns = (grid_[1] + stride_ - 1) / stride_, width = 2 * grid_[1] - 1;
+  const int64_t y = (query - prefix_) / columns * stride_, x = (query - prefix_) % columns * stride_;
   offsets += (grid_[0] - 1 - y) * width + grid_[1] - 1 - x;
   scores += prefix_;
   for (int64_t row = 0; row < grid_[0]; ++row, offsets += width, scores += grid_[1]) {

@@ -17,8 +17,8 @@ class RelativeBiasTable {
 
  private:
   Size2d grid_;
-  int64_t prefix_, offsets_, row_;  // offsets of a head; floats of a head
-  std::vector<float> values_;       // [heads, offsets (of keys from their query, ascending) + those of the prefix]
+  int64_t stride_, prefix_, offsets_, row_;  // offsets of a head; floats of a head
+  std::vector<float> values_;  // [heads, offsets (of keys from their query, ascending) + those of the prefix]
 };
 
 // The products of a query with what is learned for offsets.

@@ -19,10 +19,12 @@ NodeId amplify(const Scope& scope, NodeId gate, float gain) {
 
 NodeId squeeze_excite(const Scope& scope, NodeId x, const SqueezeExciteOptions& options) {
   const NodeId pooled = scope.global_pool("pool", x, PoolKind::avg, true);
-  NodeId reduced = scope.conv2d(options.reduce, pooled, {.out_channels = options.reduced_channels, .bias = true});
+  NodeId reduced =
+      scope.conv2d(options.reduce, pooled, {.out_channels = options.reduced_channels, .bias = options.bias});
   if (options.norm) reduced = scope.batch_norm("bn", reduced);
   const NodeId active = scope.activate("act", reduced, options.activation);
-  const NodeId expanded = scope.conv2d(options.expand, active, {.out_channels = scope.channels(x), .bias = true});
+  const NodeId expanded =
+      scope.conv2d(options.expand, active, {.out_channels = scope.channels(x), .bias = options.bias});
   return scope.mul(x, amplify(scope, scope.activate("gate", expanded, options.gate), options.gain));
 }
 

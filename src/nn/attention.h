@@ -14,6 +14,7 @@ struct SqueezeExciteOptions {
   bool norm = false;                                // a batch norm "bn" after the reduction
   std::string_view reduce = "fc1", expand = "fc2";  // names of the two convolutions
   float gain = 1;                                   // multiplies the gate
+  bool bias = true;                                 // of both convolutions
 };
 
 // Squeeze-and-excitation (arXiv 1709.01507): x · gate(expand(activation(reduce(mean(x))))).

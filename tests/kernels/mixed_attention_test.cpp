@@ -152,6 +152,20 @@ TEST_CASE("a grid of positions is added to each image, and a window's again and 
   CHECK(difference(run_kernel(*make_kernel(op, channels, parameters), {&x, 1}, x.shape), expected) < tolerance);
 }
 
+TEST_CASE("positions of a grid may lie block by block") {
+  const int64_t channels = 3;
+  const FloatTensor x = random_tensor({2, 4, 6, channels}, 1), grid = random_tensor({1, 4, 6, channels}, 2);
+  FixedParameters parameters{grid};
+  const AddGrid op{.positions = 0, .grid = {4, 6}, .block = {2, 3}};
+  std::vector<double> expected;
+  for (int64_t i = 0; i < 2 * 24 * channels; ++i) {
+    const int64_t c = i % channels, column = i / channels % 6, row = i / channels / 6 % 4;
+    const int64_t block = row / 2 * 2 + column / 3, pixel = row % 2 * 3 + column % 3;
+    expected.push_back(double{x.data[at(i)]} + grid.data[at((block * 6 + pixel) * channels + c)]);
+  }
+  CHECK(difference(run_kernel(*make_kernel(op, channels, parameters), {&x, 1}, x.shape), expected) < tolerance);
+}
+
 TEST_CASE("patches become channels, of a square's rows first or of its columns") {
   const FloatTensor x = random_tensor({2, 4, 6, 3}, 1);
   for (const bool columns_first : {false, true}) {

@@ -175,6 +175,53 @@ TEST_CASE("a token before the grid has biases of its own, and distances may stan
         tolerance);
 }
 
+TEST_CASE("one window's queries ask in all, and heads may take turns at the channels") {
+  const int64_t heads = 2, depth = 3;
+  const Qkv x({2, 2, 3, heads * depth}, {2, 4, 6, heads * depth});
+  FloatTensor repeated{{2, 4, 6, heads * depth}, {}};  // the queries of each pixel
+  for (int64_t i = 0; i < 2 * 4 * 6 * heads * depth; ++i) {
+    const int64_t c = i % (heads * depth), column = i / (heads * depth) % 6, row = i / (6 * heads * depth) % 4;
+    repeated.data.push_back(static_cast<float>(x.q.at(i / (24 * heads * depth), {row % 2, column % 3}, c)));
+  }
+  const Pixels q{repeated};
+  const Naive naive{
+      heads, depth,
+      [&](int64_t head, int64_t n, Place a, Place b) { return 0.5 * dot(q, x.k, n, a, b, head * depth, depth); },
+      [](Place a, Place b) { return a.y / 2 == b.y / 2 && a.x / 3 == b.x / 3; }};
+  const std::vector<double> by_head = naive(q, x.v, 2);
+  std::vector<double> by_channel(by_head.size());
+  for (size_t i = 0; i < by_head.size(); ++i) {
+    const size_t c = i % 6;
+    by_channel[i - c + c % 3 * 2 + c / 3] = by_head[i];
+  }
+  Attention op = attention(heads, depth, 0.5);
+  op.windows = Windows{.size = {2, 3}, .shares_queries = true};
+  FixedParameters parameters{};
+  for (const bool interleaved : {false, true}) {
+    CAPTURE(interleaved);
+    op.interleaved = interleaved;
+    CHECK(difference(run_kernel(*make_kernel(op, parameters), x.tensors, repeated.shape),
+                     interleaved ? by_channel : by_head) < tolerance);
+  }
+}
+
+TEST_CASE("queries of every second row and column have the biases of their places") {
+  const int64_t depth = 4;  // 3 × 5 pixels, of which 2 × 3 ask
+  const Qkv x({1, 6, depth}, {1, 15, depth});
+  const FloatTensor distances = random_tensor({1, 15}, 4);
+  const Naive naive{1, depth,
+                    [&](int64_t, int64_t n, Place a, Place b) {
+                      const int64_t far = std::abs(a.x / 3 * 2 - b.x / 5) * 5 + std::abs(a.x % 3 * 2 - b.x % 5);
+                      return 0.5 * dot(x.q, x.k, n, a, b, 0, depth) + distances.data[static_cast<size_t>(far)];
+                    },
+                    [](Place, Place) { return true; }};
+  Attention op = attention(1, depth, 0.5);
+  op.bias = RelativeBias{.grid = {3, 5}, .table = 0, .symmetric = true, .stride = 2};
+  FixedParameters parameters{distances};
+  CHECK(difference(run_kernel(*make_kernel(op, parameters), x.tensors, x.tensors[0].shape), naive(x.q, x.v, 1)) <
+        tolerance);
+}
+
 TEST_CASE("cosine attention takes directions, and biases that an MLP computes of offsets") {
   const int64_t heads = 2, depth = 6, hidden = 7;
   const Qkv x({2, 4, 6, heads * depth}, {2, 4, 6, heads * depth});

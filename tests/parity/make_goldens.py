@@ -216,7 +216,12 @@ def skip_initialisation():
 
 
 def shapes_of(model):
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    """Without tables of indices, which models compute themselves."""
+    return {
+        name: tuple(tensor.shape)
+        for name, tensor in model.state_dict().items()
+        if tensor.is_floating_point() or name.endswith("num_batches_tracked")
+    }
 
 
 def describe_state_dict(shapes):
@@ -248,7 +253,7 @@ def choose_gain(model, shapes, size):
     images = torch.from_numpy(synthetic.images((1, 3, *size)))
     inputs = torch.cat([images, -images])
     fill(model, shapes, 1.0)
-    unit = {name: tensor.clone() for name, tensor in model.state_dict().items() if tensor.ndim > 1}
+    unit = {name: tensor.clone() for name, tensor in model.state_dict().items() if tensor.ndim > 1 and name in shapes}
 
     def grows(gain):
         scale = math.sqrt(gain)
@@ -285,6 +290,8 @@ def fill(model, shapes, gain, dtype="float32"):
     cfg = getattr(model, "pretrained_cfg", None) or model.default_cfg
     first_convs = [cfg["first_conv"]] if isinstance(cfg["first_conv"], str) else cfg["first_conv"]
     for name, target in model.state_dict().items():
+        if name not in shapes:
+            continue
         tensor = torch.from_numpy(synthetic.parameter(name, shapes[name], gain))
         if dtype != "float32" and tensor.is_floating_point():
             tensor = tensor.to(getattr(torch, dtype))
@@ -295,6 +302,7 @@ def fill(model, shapes, gain, dtype="float32"):
         elif tensor.shape != target.shape or name.endswith("relative_position_bias_table"):
             tensor = sys.modules[type(model).__module__].checkpoint_filter_fn({name: tensor}, model)[name]
         target.copy_(tensor)
+    model.train().eval()  # forgets biases that attention keeps
 
 
 def channels_first(model, tensor):
