@@ -93,17 +93,14 @@ export async function createModel(name: string, options: CreateModelOptions = {}
     compiling = compile(chosen, load);
     compiling.catch(load.fail);
     const open = openerOf(resolved, chosen);
-    const create = async (file?: WeightsFile, source = '', onRead = () => {}) => {
+    const create = async (file?: WeightsFile, source = '') => {
       const engine = await abortable(compiling, load.signal);
-      const onLoad = (loaded: number, total: number) => {
-        onRead();
-        load.report('load', loaded, total, source);
-      };
+      const onLoad = (loaded: number, total: number) => load.report('load', loaded, total, source);
       const loading = engine.createModel({ ...spec, weights: file }, onLoad, load.signal);
       const facts = await abortable(loading, load.signal, ({ id }) => void engine.dispose(id));
       const { arch, tag, cfg } = resolved;
       return new Model({ ...spec, name: tag ? `${arch}.${tag}` : arch, pretrainedCfg: cfg }, engine, facts);
     };
-    return open ? load.use(open, create, (model) => model.dispose()) : create();
+    return open ? load.use(open, create) : create();
   });
 }

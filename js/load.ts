@@ -2,10 +2,10 @@
 
 import { abortable, abortError, onAbort, throwIfAborted } from './abort.js';
 import { settings } from './config.js';
-import { WimmError } from './errors.js';
 import type { WeightsFile, WeightsHead } from './engine/engine.js';
 import { invalidArgument, type loadChecks, type readOptions } from './options.js';
 import type { Progress } from './types.js';
+import { checksumOfBlob } from './weights/checksum.js';
 import { verifyDigest } from './weights/digest.js';
 import type { LoadContext, OpenWeights } from './weights/download.js';
 
@@ -76,37 +76,34 @@ export class Load {
   }
 
   /**
-   * Runs `use` on the file that `open` gives, once its digest is what the caller expects. A file of the cache is used while
-   * its digest is computed, from when `use` says that it has read it, so that the two do not share the disk; where that shows
-   * damage, what came of it is for `drop`, and all begins anew without the cache.
+   * Runs `use` on the file that `open` gives, once its digest is what the caller expects. Where it fails and the file is of
+   * the cache, and damaged, all begins anew without the cache.
    */
   async use<T>(
     open: (context: LoadContext) => Promise<OpenWeights>,
-    use: (file: WeightsFile, name: string, onRead: () => void) => Promise<T>,
-    drop: (result: T) => void = () => {},
+    use: (file: WeightsFile, name: string) => Promise<T>,
     fresh = false,
   ): Promise<T> {
     const { integrity } = this.options;
-    const { file, verify, name, release } = await open(this.#context(fresh));
-    const isDamaged = async () => {
-      this.signal.throwIfAborted();
-      return verify !== undefined && !(await abortable(verify(), this.signal));
-    };
-    const onRead = () => void isDamaged().catch(() => {});
+    const { file, discard, name, release } = await open(this.#context(fresh));
     try {
       if (integrity) await verifyDigest(file, integrity, name);
-      const result = await use(file, name, onRead);
-      if (await isDamaged().catch(() => true)) {
-        drop(result);
-        throw new WimmError('ERR_CACHE_CORRUPT', `${name} is damaged in the cache`);
-      }
+      const result = await use(file, name);
       await release();
       return result;
     } catch (error) {
-      const damaged = await isDamaged().catch(() => false);
+      const damaged =
+        discard && !this.signal.aborted && (await abortable(isDamaged(file), this.signal).catch(() => false));
+      if (damaged) await discard(error);
       await release(error);
-      if (damaged) return this.use(open, use, drop, true);
+      if (damaged) return this.use(open, use, true);
       throw error;
     }
   }
+}
+
+/** Whether what the cache holds is not what was kept there. */
+async function isDamaged(file: WeightsFile): Promise<boolean> {
+  if (file.kind !== 'blob' || file.checksum === undefined) return false;
+  return file.checksum !== (await checksumOfBlob(file.blob).catch(() => undefined));
 }

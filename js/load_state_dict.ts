@@ -19,8 +19,7 @@ export async function loadStateDict(
   const chosen = readOptions('loadStateDict', options, loadChecks);
   const load = new Load(chosen);
   return load.run(async () => {
-    const read = async (file: WeightsFile, _: string, onRead: () => void) => {
-      onRead();
+    const read = async (file: WeightsFile) => {
       const engine = await abortable(loadEngine({ threads: 1 }), load.signal);
       return engine.loadStateDict(file, chosen.key, chosen.checkFinite ?? false, load.signal);
     };

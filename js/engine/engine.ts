@@ -17,8 +17,8 @@ import type {
 export type WeightsFile =
   | { kind: 'bytes'; bytes: Uint8Array }
   | { kind: 'file'; path: string }
-  /** Of a page: goes to a worker by reference, and is read there. */
-  | { kind: 'blob'; blob: Blob };
+  /** Of a page: goes to a worker by reference, and is read there, with the checksum of its bytes where it is of a cache. */
+  | { kind: 'blob'; blob: Blob; checksum?: string };
 
 /** The bytes of a file that come before the data of its tensors, and how many it will have in all. */
 export interface WeightsHead {

@@ -105,8 +105,8 @@ class Download {
       if (this.#listeners.size === 0) await this.#end();
     };
     try {
-      const { file, verify } = await abortable(this.#received, signal);
-      return { file, ...(verify && { verify }), name: this.name, release };
+      const { file, discard } = await abortable(this.#received, signal);
+      return { file, ...(discard && { discard }), name: this.name, release };
     } catch (error) {
       await release(error);
       throw error;

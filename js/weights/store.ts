@@ -26,9 +26,10 @@ export interface Entry {
 }
 
 export interface StoredFile {
+  /** With a checksum where it is for its reader to find out whether it is what was kept. */
   file: WeightsFile;
-  /** Finds out whether the file is what was kept, where that is not known. If it is not, the store has it no more. */
-  verify?: () => Promise<boolean>;
+  /** Where it is not: the store has it no more. */
+  discard?: (cause: unknown) => Promise<void>;
 }
 
 export interface Store {

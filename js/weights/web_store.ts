@@ -2,10 +2,10 @@
 
 import type { WeightsFile } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
-import { sha256 } from './digest.js';
+import { checksumOf, checksumOfBlob } from './checksum.js';
 import { type Draft, type Entry, openDraft, type Store, type StoredFile, warnOnce } from './store.js';
 
-const digestHeader = 'x-wimm-sha256';
+const checksumHeader = 'x-wimm-checksum';
 const validatorHeader = 'x-wimm-validator';
 
 type WebFile = WeightsFile & { kind: 'bytes' | 'blob' };
@@ -32,22 +32,14 @@ export class WebStore implements Store {
   async #open(url: string, response: Response): Promise<StoredFile | undefined> {
     try {
       const file = await readFile(response);
-      const expected = response.headers.get(digestHeader);
-      if (expected === null) return { file };
-      let intact: Promise<boolean> | undefined;
-      return { file, verify: () => (intact ??= this.#verify(url, file, expected)) };
+      const checksum = response.headers.get(checksumHeader);
+      if (checksum === null) return { file };
+      if (file.kind === 'blob')
+        return { file: { ...file, checksum }, discard: async (cause) => void (await this.#discard(url, cause)) };
+      if (checksum !== checksumOf(file.bytes)) throw new Error('its checksum differs');
+      return { file };
     } catch (cause) {
       return this.#discard(url, cause);
-    }
-  }
-
-  async #verify(url: string, file: WebFile, expected: string): Promise<boolean> {
-    try {
-      if (expected !== (await sha256(file))) throw new Error('its digest differs');
-      return true;
-    } catch (cause) {
-      await this.#discard(url, cause);
-      return false;
     }
   }
 
@@ -73,7 +65,8 @@ export class WebStore implements Store {
     const body = file.kind === 'blob' ? file.blob : (file.bytes as Uint8Array<ArrayBuffer>);
     const size = file.kind === 'blob' ? file.blob.size : file.bytes.length;
     try {
-      const headers = new Headers({ [digestHeader]: await sha256(file), 'content-length': String(size) });
+      const checksum = file.kind === 'blob' ? await checksumOfBlob(file.blob) : checksumOf(file.bytes);
+      const headers = new Headers({ [checksumHeader]: checksum, 'content-length': String(size) });
       if (validator !== undefined) headers.set(validatorHeader, validator);
       await this.cache.put(url, new Response(body, { headers }));
     } catch (cause) {

@@ -354,7 +354,7 @@ test("a store of one's own is used [K07]", async () => {
   assert.deepEqual(await load({ cache }), first);
   assert.equal(requests.length, 1);
   assert.deepEqual(cached(), []);
-  entries.set([...entries.keys()][0], new Response('damaged', { headers: { 'x-wimm-sha256': '0'.repeat(64) } }));
+  entries.set([...entries.keys()][0], new Response('damaged', { headers: { 'x-wimm-checksum': '0'.repeat(16) } }));
   assert.deepEqual(await load({ cache }), first);
 });
 
