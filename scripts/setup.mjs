@@ -25,8 +25,9 @@ const oldestEmscripten = [3, 1, 60];
 const libraryOptions = {
   native: { WIMM_THREADS: 'ON' },
   'native-asan': 'native',
-  fuzz: 'native',
-  'fuzz-32': null,
+  'fuzz-models': 'native',
+  fuzz: null,
+  'asan-32': null,
   coverage: null,
   'wasm-simd': { WIMM_RELAXED_SIMD: 'OFF', WIMM_THREADS: 'OFF' },
   'wasm-simd-threads': { WIMM_RELAXED_SIMD: 'OFF', WIMM_THREADS: 'ON' },

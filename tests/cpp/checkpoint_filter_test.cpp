@@ -3,7 +3,9 @@
 #include <rapidjson/document.h>
 #include <rapidjson/istreamwrapper.h>
 
+#include <cmath>
 #include <fstream>
+#include <map>
 #include <string>
 
 #include "parity/synthetic.h"
@@ -25,6 +27,51 @@ std::vector<std::string> names_of(const std::vector<std::string>& names, const s
 using Names = std::vector<std::string>;
 const Names vision_transformer = {"patch_embed.proj.weight", "blocks.0.norm1.weight"};
 
+// By layout: of the parameters of the models that it fits those by which they are told, and names that their weights
+// get.
+struct Fit {
+  Names parameters, names;
+};
+const std::map<std::string, Fit, std::less<>> fits = {
+    {"res_mlp",
+     {{"blocks.0.linear_tokens.weight"}, {"stem.proj.weight", "blocks.0.ls1", "blocks.11.mlp_channels.fc2.bias"}}},
+    {"pool_former",
+     {{"stages.0.blocks.0.layer_scale1.scale"},
+      {"stem.conv.weight", "stages.1.downsample.conv.weight", "stages.3.blocks.1.layer_scale2.scale",
+       "head.norm.weight"}}},
+    {"meta_former",
+     {{"stages.2.blocks.0.res_scale1.scale"},
+      {"stem.conv.weight", "stages.1.downsample.conv.weight", "stages.3.blocks.1.res_scale2.scale",
+       "head.norm.weight"}}},
+    {"focal_net",
+     {{"layers.0.blocks.0.modulation.f.weight"},
+      {"stem.proj.weight", "layers.1.downsample.proj.weight", "head.fc.weight"}}},
+    {"pvt",
+     {{"stages.0.blocks.0.mlp.dwconv.weight"},
+      {"stages.3.downsample.proj.weight", "stages.3.blocks.1.mlp.dwconv.bias"}}},
+    {"pit",
+     {{"transformers.0.blocks.0.norm1.weight"}, {"transformers.1.pool.conv.weight", "transformers.2.pool.fc.bias"}}},
+    {"xcit",
+     {{"cls_attn_blocks.0.attn.q.weight"}, {"pos_embed.token_projection.weight", "cls_attn_blocks.1.attn.v.bias"}}},
+    {"fb_convnext",
+     {{"stages.0.blocks.0.conv_dw.weight"},
+      {"stem.0.weight", "stages.1.downsample.0.weight", "stages.3.blocks.1.mlp.fc2.bias", "head.norm.weight"}}},
+    {"open_clip_convnext", {{"stages.0.blocks.0.conv_dw.weight"}, {"stem.0.weight", "head.fc.weight", "head.fc.bias"}}},
+    {"fb_mambaout",
+     {{"stem.conv1.weight"},
+      {"stem.norm2.bias", "stages.1.downsample.conv.weight", "stages.3.blocks.0.conv.weight",
+       "head.pre_logits.fc.weight"}}},
+    {"clip_resnet",
+     {{"stem.conv1.conv.weight", "head.pos_embed"},
+      {"stem.conv3.bn.weight", "stages.0.0.shortcut.conv.conv.weight", "stages.3.2.conv3_1x1.bn.running_var"}}},
+    {"mobile_clip_fastvit",
+     {{"stem.0.conv_kxk.0.conv.weight"},
+      {"stem.2.identity.weight", "stages.1.downsample.proj.0.large_conv.conv.weight", "head.fc.bias"}}},
+    {"ghostnet_authors",
+     {{"blocks.0.0.ghost1.primary_rpr_conv.0.conv.weight"}, {"blocks.0.0.ghost1.primary_rpr_conv.0.bn1.weight"}}},
+    {"mmdet_cspnext", {{"stages.0.1.short_conv.conv.weight"}, {"stages.3.0.conv.weight"}}},
+};
+
 TEST_CASE("the layouts of other projects become timm's: what is renamed, cut and joined can be read") {
   std::ifstream file(WIMM_SOURCE_DIR "/tests/parity/filter_goldens.json");
   rapidjson::IStreamWrapper stream(file);
@@ -32,14 +79,17 @@ TEST_CASE("the layouts of other projects become timm's: what is renamed, cut and
   cases.ParseStream(stream);
   REQUIRE(cases.IsArray());
   for (const auto& golden : cases.GetArray()) {
-    CAPTURE(std::string(golden["layout"].GetString()));
+    const std::string layout = golden["layout"].GetString();
+    CAPTURE(layout);
     std::vector<TensorInfo> tensors;
     for (const auto& tensor : golden["tensors"].GetArray()) {
       tensors.push_back({tensor[0].GetString(), DType::float32, {}});
       for (const auto& dim : tensor[1].GetArray()) tensors.back().shape.push_back(dim.GetInt64());
     }
+    const auto fit = fits.find(layout);
     const parity::SyntheticCheckpoint checkpoint(tensors, 1, DType::float32);
-    const FilteredCheckpoint filtered = filter_checkpoint(checkpoint, vision_transformer);
+    const FilteredCheckpoint filtered =
+        filter_checkpoint(checkpoint, fit == fits.end() ? vision_transformer : fit->second.parameters);
     const auto& found = filtered.state_dict->tensors();
     CHECK(!found.empty());
     for (size_t i = 0; i < found.size(); ++i) {
@@ -49,7 +99,65 @@ TEST_CASE("the layouts of other projects become timm's: what is renamed, cut and
       CHECK(tensor.shape == info.shape);
       CHECK(tensor.data.size() == static_cast<size_t>(element_count(info.shape)) * size_of(info.dtype));
     }
+    if (fit == fits.end()) continue;
+    for (const std::string& wanted : fit->second.names) {
+      const std::string name = wanted;
+      CHECK_MESSAGE(filtered.state_dict->find(name).has_value(), name);
+    }
   }
+}
+
+TEST_CASE("the names of TResNet's authors become timm's, and scales of in-place norms those of norms") {
+  const Names authors = {"body.conv1.0.weight",
+                         "body.conv1.1.weight",
+                         "body.layer1.0.conv2.0.1.bias",
+                         "body.layer2.0.conv1.0.0.weight",
+                         "body.layer2.0.downsample.1.1.weight",
+                         "head.fc.weight"};
+  const Names parameters = {"body.conv1.conv.weight"};
+  CHECK(names_of(authors, parameters) == Names{"body.conv1.conv.weight", "body.conv1.bn.weight",
+                                               "body.layer1.0.conv2.bn.bias", "body.layer2.0.conv1.conv.weight",
+                                               "body.layer2.0.downsample.1.bn.weight", "head.fc.weight"});
+  CHECK(names_of(parameters, parameters) == parameters);
+  const parity::SyntheticCheckpoint checkpoint(
+      {{"body.conv1.0.weight", DType::float32, {1}}, {"body.conv1.1.weight", DType::float32, {9}}}, 1, DType::float32);
+  const FilteredCheckpoint filtered = filter_checkpoint(checkpoint, parameters);
+  const std::vector<float> before = to_float32(checkpoint.read(1)), after = to_float32(filtered.state_dict->read(1));
+  for (size_t i = 0; i < before.size(); ++i) CHECK(after[i] == std::abs(before[i]) + 1e-5f);
+}
+
+TEST_CASE("names that only resemble those of other projects are left for the model to refuse") {
+  const Names clip = {"visual.conv1.weight",          "visual.layer1",
+                      "visual.layer1.0.other.weight", "visual.layer1.0.weight",
+                      "visual.layer1.0.downsample.x", "visual.layerx.0.conv1.weight",
+                      "visual.attnpool.q_proj.bias",  "visual.bn",
+                      "visual.other.weight",          "text.weight"};
+  CHECK(names_of(clip, {"stem.conv1.conv.weight"}) == Names{"stem.conv1.conv.weight", "bn", "other.weight"});
+  CHECK(names_of({"downsample_layers.0.0.weight", "downsample_layers.x", "stages.x.0.weight", "projectors.0.weight",
+                  "norms.0.weight"},
+                 {"stages.0.blocks.0.conv_dw.weight"}) ==
+        Names{"stem.0.weight", "downsample_layers.x", "stages.x.0.weight"});
+  CHECK(names_of({"stem.0.weight"}, {"stages.0.blocks.0.conv_dw.weight"}) == Names{"stem.0.weight"});
+  CHECK(names_of({"stem.conv1.weight"}, {"stem.conv1.weight"}) == Names{"stem.conv1.weight"});
+  CHECK(
+      names_of({"patch_embed.0.rbr_conv.0.conv.weight", "network.x.0.weight", "head.weight", "network.0.0.layer_scale"},
+               {"stem.0.conv_kxk.0.conv.weight"}) == Names{"stem.0.conv_kxk.0.conv.weight", "network.x.0.weight",
+                                                           "head.fc.weight", "stages.0.blocks.0.layer_scale.gamma"});
+  CHECK(names_of({"stem.0.weight"}, {"stem.0.conv_kxk.0.conv.weight"}) == Names{"stem.0.weight"});
+  CHECK(names_of({"module.visual.trunk.stem.0.conv_kxk.0.conv.weight", "module.text.weight"},
+                 {"stem.0.conv_kxk.0.conv.weight"}) == Names{"stem.0.conv_kxk.0.conv.weight"});
+  CHECK(names_of({"blocks.0.0.ghost1.total_ops", "blocks.0.0.bn.weight", "blocks.0.0.ghost1.bn.weight"},
+                 {"blocks.0.0.ghost1.primary_rpr_conv.0.conv.weight"}) ==
+        Names{"blocks.0.0.bn.weight", "blocks.0.0.ghost1.bn1.weight"});
+  CHECK(names_of({"backbone.stem.0.conv.weight", "backbone.stagex.0.weight", "head.weight"},
+                 {"stages.0.1.short_conv.conv.weight"}) == Names{"stem.0.conv.weight", "stagex.0.weight"});
+  CHECK(names_of({"stages.0.0.conv.weight"}, {"stages.0.1.short_conv.conv.weight"}) == Names{"stages.0.0.conv.weight"});
+  CHECK(names_of({"_blocks.9x", "_conv_stem.weight"},
+                 {"blocks.0.0.conv_dw.weight", "blocks.x.0.weight", "blocks.0.x.weight"}) ==
+        Names{"_blocks.9x", "conv_stem.weight"});
+  CHECK(names_of({"patch_embed1.proj.weight", "block99999999999.0.weight", "block", "norm.weight"},
+                 {"stages.0.blocks.0.mlp.dwconv.weight"}) ==
+        Names{"patch_embed.proj.weight", "block99999999999.0.weight", "block", "norm.weight"});
 }
 
 TEST_CASE("the names of AIMv2 and DeiT III become those of timm's vision transformer") {
@@ -204,6 +312,28 @@ TEST_CASE("shapes that no such checkpoint has are left for the model to refuse")
               "blocks.0.attn.k_proj.weight", "blocks.0.attn.v_proj.weight"});
   CHECK(names({{"radio_model.model.patch_generator.embedder.weight", f32, {4, 11}},
                {"radio_model.model.patch_generator.cls_token.token", f32, {1, 4}}}) == Names{});
+  CHECK(names({{"radio_model.model.patch_generator.embedder.weight", f32, {4}},
+               {"radio_model.model.patch_generator.cls_token.token", f32, {4}}}) == Names{});
+  CHECK(names({{"visual.class_embedding", f32, {4}}}) == Names{"cls_token"});
+  for (const Shape& positions : {Shape{3, 4}, Shape{2, 3, 4}, Shape{1, 0, 4}})
+    CHECK(names({{"mask_token", f32, {1, 4}},
+                 {"register_tokens", f32, {1, 2, 4}},
+                 {"cls_token", f32, {1, 1, 4}},
+                 {"pos_embed", f32, positions}}) == Names{"register_tokens", "cls_token", "pos_embed"});
+  CHECK(names({{"mask_token", f32, {1, 4}}, {"register_tokens", f32, {1, 2, 4}}}) == Names{"register_tokens"});
+  CHECK(names({{"mask_token", f32, {1, 4}}, {"register_tokens", f32, {1, 2, 4}}, {"cls_token", f32, {1, 1, 4}}}) ==
+        Names{"register_tokens", "cls_token"});
+  CHECK(names({{"beit3.vision_embed.proj.weight", f32, {4, 3, 2, 2}},
+               {"beit3.encoder.embed_positions.A.weight", f32, {3}},
+               {"beit3.encoder.layers.0.self_attn.q_proj.A.bias", f32, {}},
+               {"beit3.encoder.layers.0.self_attn.k_proj.A.bias", f32, {}},
+               {"beit3.encoder.layers.0.self_attn.v_proj.A.bias", f32, {}},
+               {"beit3.encoder.layers.1.self_attn.q_proj.A.weight", f32, {4, 4}}}) ==
+        Names{"patch_embed.proj.weight", "pos_embed.weight", "blocks.0.attn.q_proj.bias", "blocks.0.attn.k_proj.bias",
+              "blocks.0.attn.v_proj.bias", "blocks.1.attn.q_proj.weight"});
+  CHECK(names({{"image_encoder.model.patch_emb.0.block.conv.weight", f32, {4, 3, 2, 2}},
+               {"image_encoder.model.pos_embed.pos_embed.pos_embed", f32, {2, 1, 3, 4}}}) ==
+        Names{"patch_embed.backbone.0.conv.weight", "pos_embed"});
 }
 
 }  // namespace

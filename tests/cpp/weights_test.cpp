@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 
 #include "weights/bytes.h"
@@ -58,6 +59,22 @@ TEST_CASE("limits are of the caller's choice") {
   CHECK(load(file, {.tensor_name_bytes = 3}) == "ERR_LIMIT_EXCEEDED");
   CHECK(load(file, {.rank = 1}) == "ERR_LIMIT_EXCEEDED");
   CHECK(load(file, {.total_bytes = 15}) == "ERR_LIMIT_EXCEEDED");
+}
+
+TEST_CASE("limits bound the pickles of checkpoints, and their archives") {
+  for (const char* name : {"/V18_training_model", "/L00_control"}) {
+    const auto load_within = [&](const ReadLimits& limits) {
+      return code_of([&] { load_state_dict(file_source(WIMM_FAULTS_DIR + std::string(name)), limits); });
+    };
+    CAPTURE(name);
+    CHECK(load_within({}) == "none");
+    CHECK(load_within({.header_bytes = 20}) == "ERR_LIMIT_EXCEEDED");
+    CHECK(load_within({.header_bytes = 300}) == "ERR_LIMIT_EXCEEDED");
+    CHECK(load_within({.tensors = 1}) == "ERR_LIMIT_EXCEEDED");
+    CHECK(load_within({.total_bytes = 99}) == "ERR_LIMIT_EXCEEDED");
+  }
+  const auto state_dict = load_state_dict(file_source(WIMM_FAULTS_DIR "/Z00_control"));
+  CHECK(!state_dict->find("none"));
 }
 
 TEST_CASE("sums and products of sizes do not wrap") {
@@ -128,6 +145,14 @@ TEST_CASE("a byte stream reads across its window and not past its end") {
 TEST_CASE("files that cannot be read are reported") {
   CHECK(code_of([] { file_source("/does/not/exist"); }) == "ERR_INVALID_ARGUMENT");
   CHECK(code_of([] { file_source("/"); }) == "ERR_INVALID_ARGUMENT");
+  const std::string path = WIMM_FAULTS_DIR "/shrinks";
+  std::ofstream(path) << "0123456789";
+  const auto source = file_source(path);
+  std::filesystem::resize_file(path, 4);
+  std::byte ten[10];
+  CHECK(code_of([&] { source->read(0, ten); }) == "ERR_FORMAT_TRUNCATED");
+  CHECK(code_of([&] { source->read(8, ten); }) == "ERR_FORMAT_TRUNCATED");
+  std::filesystem::remove(path);
   std::byte byte;
   CHECK(code_of([&] { memory_source({})->read(0, {&byte, 1}); }) == "ERR_FORMAT_TRUNCATED");
 }

@@ -46,7 +46,8 @@ def forbidden():
     yield 'P05', 'call_of_a_storage_type', with_value(call(global_of('torch', 'FloatStorage'), integer(5)))
     yield 'P07', 'inst', with_value(b'(' + text('true') + b'ios\nsystem\n')
     yield 'P07', 'obj', with_value(b'(' + global_of('collections', 'OrderedDict') + b'o')
-    yield 'P07', 'extension', with_value(b'\x82\1')
+    for name, opcode in {'': b'\x82\1', '_of_2_bytes': b'\x83\1\0', '_of_4_bytes': b'\x84\1\0\0\0'}.items():
+        yield 'P07', f'extension{name}', with_value(opcode)
     yield 'P07', 'text_persistent_id', with_value(b'Pstorage\n')
     yield 'P15', 'newobj_ex', with_value(global_of('argparse', 'Namespace') + EMPTY_TUPLE + dict_of({}) + b'\x92')
     yield 'P17', 'whole_module', global_of('__main__', 'Net') + EMPTY_TUPLE + b'\x81' + dict_of({}) + b'b'
@@ -69,6 +70,10 @@ def corrupt():
     yield 'P11', 'pop_through_a_mark', b'}(' + text('a') + b'000'
     yield 'P11', 'mark_left', b'(' + state_dict()
     yield 'P11', 'value_left', NONE + state_dict()
+    yield 'P11', 'list_without_a_mark', b'l' + state_dict()
+    yield 'P11', 'odd_dict', with_value(b'(' + text('a') + b'd')
+    for name, line in {'integer': b'Ione\n', 'long': b'L1.5\n', 'wide': b'L99999999999999999999L\n', 'slot': b'N' + b'p-\n'}.items():
+        yield 'P13', f'text_not_an_integer_{name}', with_value(line)
     yield 'P13', 'line_of_1_mib', with_value(b'c' + b'x' * 2**20)
     yield 'P13', 'negative_length', with_value(b'\x8b' + struct.pack('<i', -1))
     yield 'P13', 'numel_of_2040_bits', with_storage(numel=b'\x8a\xff' + b'\x7f' * 255)
@@ -90,6 +95,10 @@ def corrupt():
     yield 'P24', 'dimension_float', with_tensor(size=[real(5)])
     yield 'P24', 'dimension_text', with_tensor(size=[text('5')])
     yield 'P25', 'two_arguments', with_value(call(REBUILD, storage('1', 5), integer(0)))
+    yield 'P25', 'eight_arguments', with_value(call(REBUILD, storage('1', 5), integer(0), sizes([5]), sizes([1]), *[NONE] * 4))
+    yield 'P25', 'parameter_of_one_argument', with_value(call(global_of('torch._utils', '_rebuild_parameter'), bias()))
+    yield 'P25', 'ordered_dict_of_two', with_value(call(global_of('collections', 'OrderedDict'), list_of(), list_of()))
+    yield 'P25', 'ordered_dict_of_triples', with_value(call(global_of('collections', 'OrderedDict'), list_of(list_of(*[NONE] * 3))))
     yield 'P25', 'arguments_are_a_list', with_value(REBUILD + list_of(storage('1', 5)) + b'R')
     yield 'P25', 'tensor_of_a_string', with_value(tensor(text('1'), 0, [5], [1]))
     yield 'P25', 'parameter_of_an_integer', with_value(parameter(integer(5)))
@@ -98,6 +107,7 @@ def corrupt():
            'type_is_a_function': [text('storage'), REBUILD, text('1'), text('cpu'), integer(5)]}
     for name, items in ids.items():
         yield 'P27', f'persistent_id_{name}', with_tensor(source=persistent(*items))
+    yield 'P27', 'persistent_id_of_7', with_tensor(source=persistent(*ids['module'], NONE, NONE))
     yield 'P27', 'persistent_id_a_string', with_tensor(source=text('storage') + b'Q')
     yield 'P27', 'key_upwards', with_storage(key='../data.pkl')
     twice = {'fc.weight': weight(), 'fc.bias': bias()}
@@ -119,6 +129,9 @@ def others():
     yield 'P13', 'bytes_of_2_63', with_value(b'\x8e' + struct.pack('<Q', 2**63)), [TRUNCATED]
     yield 'P13', 'long4_of_2_31', with_value(b'\x8b' + struct.pack('<i', 2**31 - 1)), [TRUNCATED]
     yield 'P13', 'frame_of_2_40', b'\x95' + struct.pack('<Q', 2**40) + state_dict(), [TRUNCATED]
+    yield 'P27', 'view_of_a_storage', with_tensor(source=storage('1', 5, tail=(tuple_of(text('2'), integer(0), integer(5)),))), [UNSUPPORTED]
+    many = {str(i): bias() for i in range(6)}
+    yield 'P16', 'six_keys_of_tensors', dict_of({name: dict_of({'x': value}) for name, value in many.items()}), [MISMATCH]
     yield 'P15', 'undefined_opcode', with_value(b'\xf0'), [UNSUPPORTED]
     yield 'P15', 'next_buffer', with_value(b'\x97'), [UNSUPPORTED]
     yield 'P16', 'top_is_an_integer', integer(7), [MISMATCH]
@@ -140,6 +153,13 @@ def unusual():
     yield 'P08', 'marks_300000', b'(' * 300_000 + b'1' * 300_000 + state_dict(), GOOD
     yield 'P09', 'list_in_itself', with_value(b']q\0h\0a'), GOOD
     yield 'P10', 'largest_memo_slot', state_dict() + b'r\xff\xff\xff\xff', GOOD
+    numbers = b'I01\nI00\nI-7\nL12L\nL-3\nF1.5\nM\1\0\x8a\0\x8a\1\xff' + integer(-(2**40))
+    yield 'V23', 'opcodes_of_text', with_value(b'](' + numbers + b'Np300\n0g300\ne'), GOOD
+    binary = b'C\1xB\1\0\0\0x\x8e\1\0\0\0\0\0\0\0x\x96\1\0\0\0\0\0\0\0x'
+    strings = b'U\1xT\1\0\0\0x\x8d\1\0\0\0\0\0\0\0x\x8c\1x'
+    yield 'V23', 'opcodes_of_bytes', with_value(b'](' + binary + strings + b'N2e'), GOOD
+    containers = b'\x8f(NN\x90' + b'(N\x91' + b'(Nl' + b'(' + text('a') + b'Nd' + b'NN\x86NNN\x87]Na}' + text('a') + b'Ns(N0'
+    yield 'V23', 'opcodes_of_containers', with_value(b'](' + containers + b'0e'), GOOD
     yield 'V12', 'plain_dict', dict_of({'fc.weight': weight(), 'fc.bias': bias()}), GOOD
     pairs = list_of(list_of(text('fc.weight'), weight()), list_of(text('fc.bias'), bias()))
     yield 'V12', 'ordered_dict_of_python_2', call(global_of('collections', 'OrderedDict'), pairs), GOOD

@@ -89,6 +89,13 @@ def hostile():
     yield 'Z12', 'zip64_too_short', changed(DATA0, **huge, extra=zip64_extra(80)), [CORRUPT]
     yield 'Z12', 'zip64_missing', changed(DATA0, **huge), [CORRUPT, LIMIT]
     yield 'Z12', 'extra_too_long', changed(DATA0, extra=struct.pack('<HH', 9, 40) + b'\0' * 4), [CORRUPT]
+    for name, lie in {'disk': {'disk': 1}, 'disks': {'disks': 2}, 'counts': {'count_here': 6}}.items():
+        yield 'Z03', f'zip64_{name}', zip64_file(entries().values(), **lie), [UNSUPPORTED]
+    for name, lie in {'signature': {'signature': b'PK\6\0'}, 'length': {'size': 45}, 'directory_bytes': {'length': 1},
+                      'directory_past_the_end': {'offset': 1 << 40}}.items():
+        yield 'Z12', f'zip64_{name}', zip64_file(entries().values(), **lie), [CORRUPT]
+    yield 'Z05', 'stored_entry_of_two_sizes', changed(DATA0, size=81), [CORRUPT]
+    yield 'Z08', 'inflates_to_empty_and_more', replaced(DATA0, deflated_as(0, b'').having(data=b'PK', compressed=2)), [CORRUPT]
     yield 'Z13', 'no_pickle', without(PICKLE), [CORRUPT]
     yield 'Z13', 'empty_archive', end_record(0, 0, 0), [CORRUPT]
     yield 'Z14', 'storage_missing', without(DATA1), [CORRUPT]
@@ -122,15 +129,22 @@ def large_storage(size, data):
     return zip_file([deflated_as(size, data) if entry.name.decode() == DATA0 else entry for entry in archive])
 
 
-def many_entries(count):
-    """A zip64 archive of empty entries."""
-    members = [Entry(f'archive/data/{i}', b'') for i in range(count)]
+def zip64_file(members, **claims):
+    """An archive whose end is told in 64 bits."""
+    members = list(members)
     archive = zip_file(members, count=0)
     end = len(archive) - 22
     length, offset = struct.unpack('<2I', archive[end + 12:end + 20])
-    record = struct.pack('<4sQ2H2I4Q', b'PK\6\6', 44, 45, 45, 0, 0, count, count, length, offset)
-    locator = struct.pack('<4sIQI', b'PK\6\7', 0, end, 1)
+    claimed = {'signature': b'PK\6\6', 'size': 44, 'disks': 0, 'count_here': len(members), 'count': len(members),
+               'length': length, 'offset': offset, 'disk': 0, **claims}
+    record = struct.pack('<4sQ2H2I4Q', claimed['signature'], claimed['size'], 45, 45, claimed['disks'], 0,
+                         claimed['count_here'], claimed['count'], claimed['length'], claimed['offset'])
+    locator = struct.pack('<4sIQI', b'PK\6\7', claimed['disk'], end, 1)
     return archive[:end] + record + locator + end_record(0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+
+
+def many_entries(count):
+    return zip64_file([Entry(f'archive/data/{i}', b'') for i in range(count)])
 
 
 def described(entry):
@@ -150,12 +164,21 @@ def unusual():
     yield 'V20', 'reversed_with_comment', zip_file(list(entries().values())[::-1], comment=b'zipped again')
     yield 'V20', 'data_descriptors', zip_file([described(entry) for entry in entries().values()])
     yield 'V20', 'zip64_local_headers', zip_file([zip64_local(entry) for entry in entries().values()])
+    yield 'V20', 'zip64_end_record', zip64_file(entries().values())
     yield 'V21', 'checksums_not_computed', zip_file([entry.having(crc=0) for entry in entries().values()])
     yield 'Z17', 'path_upwards', with_extra(Entry('../../etc/passwd', b'x'))
     yield 'Z21', 'without_byteorder', without(BYTEORDER)
 
 
+def views():
+    """A storage of which two tensors take parts."""
+    return dict_of({'a': tensor(storage('0', 20), 1, [2], [1]), 'b': tensor(storage('0', 20), 17, [3], [1])})
+
+
 def cases():
+    parts = {'a': Tensor('float32', [2], WEIGHT.data[4:12]), 'b': Tensor('float32', [3], WEIGHT.data[68:])}
+    yield Case('V20', 'parts_of_a_deflated_storage', checkpoint(views(), {'0': WEIGHT.data}, deflate=True), tensors=parts)
+    yield Case('V20', 'parts_of_a_stored_storage', checkpoint(views(), {'0': WEIGHT.data}), tensors=parts)
     for row, name, data, codes in hostile():
         yield Case(row, name, data, codes=codes)
     for row, name, data in unusual():

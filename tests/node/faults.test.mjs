@@ -24,6 +24,9 @@ const readOtherwise = {
   V18_encoder_of_ijepa: 'I-JEPA: wimm takes the encoder alone, PyTorch the whole',
   V23_namespace: 'beside the weights; PyTorch asks for it to be allowed',
   V23_numpy_scalar: 'beside the weights; PyTorch asks for it to be allowed',
+  V23_opcodes_of_text: 'beside the weights; PyTorch reads the opcodes that it writes',
+  V23_opcodes_of_bytes: 'beside the weights; PyTorch reads the opcodes that it writes',
+  V23_opcodes_of_containers: 'beside the weights; PyTorch reads the opcodes that it writes',
   L00_short_persistent_ids: 'PyTorch wants the view of a storage even where there is none',
 };
 const mutantsReadOtherwise = {
