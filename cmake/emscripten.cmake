@@ -31,6 +31,7 @@ foreach(language C CXX)
   set(CMAKE_${language}_ARCHIVE_CREATE "${llvm}/llvm-ar qcs <TARGET> <OBJECTS>")
   set(CMAKE_${language}_ARCHIVE_FINISH "")
 endforeach()
-string(JOIN " " link_flags ${WIMM_WASM_FLAGS})
+# Libraries that copy and fill memory by an instruction; code of our own copies little by itself, which is faster.
+string(JOIN " " link_flags ${WIMM_WASM_FLAGS} -mbulk-memory)
 set(CMAKE_CXX_LINK_EXECUTABLE
   "${environment} ${WIMM_EMSCRIPTEN}/em++ ${link_flags} <LINK_FLAGS> <OBJECTS> -o <TARGET> <LINK_LIBRARIES>")

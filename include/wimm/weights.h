@@ -54,6 +54,8 @@ class StateDict {
   virtual const std::vector<TensorInfo>& tensors() const = 0;
   // Reads tensor `index` of `tensors()`, row-major whatever its strides in the file.
   virtual Tensor read(size_t index) const = 0;
+  // The same into `out`, of the tensor's bytes, without a copy where the format allows it.
+  virtual void read_into(size_t index, std::span<std::byte> out) const;
 
   // The index of the tensor with this name.
   std::optional<size_t> find(std::string_view name) const;

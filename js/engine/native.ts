@@ -73,6 +73,8 @@ export interface NativeModule {
   openStateDict(source: NativeSource, key: string | undefined): NativeResult<NativeReader>;
   adaptInputConv(weight: NativeTensor, inChans: number): NativeResult<NativeTensor>;
   preprocess(image: PixelImage, spec: PreprocessSpec): NativeResult<{ data: Float32Array; shape: number[] }>;
+  /** The two sums of js/weights/checksum.ts. */
+  checksum(bytes: Uint8Array): NativeResult<[sum: number, sumOfSums: number]>;
   selfCheck(threads: number): NativeResult<boolean>;
   memory(): { heap: number; used: number };
 }

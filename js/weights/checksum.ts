@@ -1,4 +1,5 @@
 // Whether bytes are those that were written: of what a cache holds, where damage is looked for and not deceit.
+// An engine has the same in WebAssembly, for what it reads.
 
 /** Fletcher's two sums, of 32-bit words. A digest takes ten times as long. */
 class Checksum {
@@ -23,8 +24,12 @@ class Checksum {
   }
 
   toString(): string {
-    return [this.#sum, this.#sumOfSums].map((sum) => (sum >>> 0).toString(16).padStart(8, '0')).join('');
+    return textOfSums(this.#sum, this.#sumOfSums);
   }
+}
+
+export function textOfSums(...sums: [sum: number, sumOfSums: number]): string {
+  return sums.map((sum) => (sum >>> 0).toString(16).padStart(8, '0')).join('');
 }
 
 /** In hexadecimal. */

@@ -3,12 +3,14 @@
 #include <emscripten/heap.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <array>
 #include <new>
 #include <stdexcept>
 
 #include "bindings/convert.h"
 #include "bindings/js_source.h"
+#include "weights/checksum.h"
 #include "wimm/image.h"
 #include "wimm/model.h"
 #include "wimm/self_check.h"
@@ -175,7 +177,8 @@ class StateDictReader {
     return guarded([&] {
       if (next_ == weights_->tensors().size()) return val::undefined();
       const std::string& name = weights_->tensors()[next_].name;
-      const Tensor tensor = weights_->read(next_++);
+      const Tensor tensor = weights_->read(next_);
+      ++next_;
       if (finite) check_finite(tensor, name);
       val value = to_js(tensor);
       value.set("name", name);
@@ -190,6 +193,24 @@ class StateDictReader {
 
 val open_state_dict(const val& source, const val& key) {
   return guarded([&] { return val(std::make_unique<StateDictReader>(open(source, key))); });
+}
+
+// The two sums of bytes that JavaScript holds, which come here piece by piece.
+val checksum(const val& bytes) {
+  return guarded([&] {
+    const auto size = bytes["length"].as<size_t>();
+    std::vector<std::byte> pieces(size_t{1} << 18);
+    Checksum sums;
+    for (size_t begin = 0; begin < size; begin += pieces.size()) {
+      const std::span<std::byte> piece(pieces.data(), std::min(pieces.size(), size - begin));
+      val(emscripten::typed_memory_view(piece.size(), reinterpret_cast<uint8_t*>(piece.data())))
+          .call<void>("set", bytes.call<val>("subarray", begin, begin + piece.size()));
+      sums.add(piece);
+    }
+    val result = val::array();
+    result.call<void>("push", sums.sum, sums.sum_of_sums);
+    return result;
+  });
 }
 
 val check_kernels(int threads) {
@@ -240,6 +261,7 @@ EMSCRIPTEN_BINDINGS(wimm) {
   emscripten::function("loadModel", &load_model);
   emscripten::function("checkModel", &check);
   emscripten::function("openStateDict", &open_state_dict);
+  emscripten::function("checksum", &checksum);
   emscripten::function("selfCheck", &check_kernels);
   emscripten::function("adaptInputConv", &adapt);
   emscripten::function("preprocess", &preprocess_image);

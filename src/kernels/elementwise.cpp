@@ -1,6 +1,7 @@
 // Activations, channel-wise scale and shift, sums and products.
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "kernels/activations.h"
 #include "kernels/affine.h"
@@ -184,6 +185,7 @@ void standardize(std::span<float> weights, double eps, double gain) {
 
 // The values again and again.
 void repeat(std::vector<float>& values, int64_t times) {
+  if (times == 1) return;
   const std::vector<float> once = values;
   for (int64_t i = 1; i < times; ++i) values.insert(values.end(), once.begin(), once.end());
 }
@@ -193,7 +195,8 @@ void fold(FoldedWeights& weights, std::span<const Affine> steps, std::string_vie
   for (const Affine& affine : steps) {
     const ScaleShift step = read_affine(affine, out, layer, reader);
     for (int64_t o = 0; o < out; ++o) {
-      for (int64_t i = 0; i < row; ++i) weights.weight[o * row + i] *= step.scale[o];
+      const float scale = step.scale[o];
+      for (float& w : std::span(weights.weight).subspan(o * row, row)) w *= scale;
       weights.bias[o] = weights.bias[o] * step.scale[o] + step.shift[o];
     }
   }

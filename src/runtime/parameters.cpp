@@ -267,8 +267,7 @@ void Parameters::throw_mismatch() const {
   throw error;
 }
 
-std::vector<float> Parameters::finish(const Tensor& tensor, std::string_view name) const {
-  std::vector<float> values = to_float32(tensor, name);
+std::vector<float> Parameters::finish(std::vector<float> values, std::string_view name) const {
   if (options_.dtype == DType::float16)
     for (size_t i = 0; i < values.size(); ++i) {
       const float half = half_to_float(float_to_half(values[i]));
@@ -285,6 +284,13 @@ std::vector<float> Parameters::finish(const Tensor& tensor, std::string_view nam
 std::vector<float> Parameters::read_weights(ParameterId id) const {
   const Parameter& parameter = network_.graph.parameters[id];
   if (parameter.init == Init::constant || fit_[id] == Fit::none) return random_parameter(parameter, options_.seed);
+  const TensorInfo& info = checkpoint_.state_dict->tensors()[source_[id]];
+  if (fit_[id] == Fit::as_is && info.dtype == DType::float32 && info.shape == parameter.shape &&
+      !options_.check_finite) {  // most of them
+    std::vector<float> values(static_cast<size_t>(element_count(info.shape)));
+    checkpoint_.state_dict->read_into(source_[id], std::as_writable_bytes(std::span(values)));
+    return finish(std::move(values), parameter.name);
+  }
   Tensor tensor = checkpoint_.state_dict->read(source_[id]);
   if (options_.check_finite) check_finite(tensor, parameter.name);
   tensor.shape = patch_shape(parameter, tensor.shape);
@@ -304,7 +310,7 @@ std::vector<float> Parameters::read_weights(ParameterId id) const {
         tensor.data.begin() + static_cast<ptrdiff_t>(row_bytes * static_cast<size_t>(options_.label_offset)));
     tensor.shape = parameter.shape;
   }
-  return finish(tensor, parameter.name);
+  return finish(to_float32(tensor, parameter.name), parameter.name);
 }
 
 std::vector<float> Parameters::read(ParameterId id) {

@@ -38,7 +38,7 @@ class Parameters final : public ParameterReader {
   std::string mismatch(const Parameter& parameter, const TensorInfo& tensor) const;
   void throw_mismatch() const;
   std::vector<float> read_weights(ParameterId id) const;
-  std::vector<float> finish(const Tensor& tensor, std::string_view name) const;
+  std::vector<float> finish(std::vector<float> values, std::string_view name) const;
 
   const Network& network_;
   const ModelOptions& options_;

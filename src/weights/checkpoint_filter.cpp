@@ -305,6 +305,7 @@ Origin rename_vision_transformer(std::span<const std::string> parameters, std::v
 struct Entry {
   TensorInfo info;
   std::function<Tensor()> read;
+  std::optional<size_t> same_as{};  // index of the checkpoint's tensor that has the same elements
 };
 using Entries = std::vector<Entry>;
 
@@ -525,20 +526,26 @@ Entry inplace_scale(const Entry& entry) {
 
 class FilteredStateDict final : public StateDict {
  public:
-  FilteredStateDict(std::string_view format, Entries entries) : format_(format) {
+  FilteredStateDict(const StateDict& checkpoint, Entries entries) : checkpoint_(checkpoint) {
     for (Entry& entry : entries) {
       tensors_.push_back(std::move(entry.info));
       reads_.push_back(std::move(entry.read));
+      same_as_.push_back(entry.same_as);
     }
   }
-  std::string_view format() const override { return format_; }
+  std::string_view format() const override { return checkpoint_.format(); }
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   Tensor read(size_t index) const override { return reads_.at(index)(); }
+  void read_into(size_t index, std::span<std::byte> out) const override {
+    if (same_as_[index]) return checkpoint_.read_into(*same_as_[index], out);
+    StateDict::read_into(index, out);
+  }
 
  private:
-  std::string_view format_;
+  const StateDict& checkpoint_;
   std::vector<TensorInfo> tensors_;
   std::vector<std::function<Tensor()>> reads_;
+  std::vector<std::optional<size_t>> same_as_;
 };
 
 }  // namespace
@@ -562,7 +569,7 @@ FilteredCheckpoint filter_checkpoint(const StateDict& state_dict, std::span<cons
   Entries entries;
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (names[i].empty()) continue;
-    Entry entry{{names[i], tensors[i].dtype, tensors[i].shape}, [&state_dict, i] { return state_dict.read(i); }};
+    Entry entry{{names[i], tensors[i].dtype, tensors[i].shape}, [&state_dict, i] { return state_dict.read(i); }, i};
     const bool is_scale = inplace_norms && names[i].ends_with("bn.weight");
     entries.push_back(is_scale ? inplace_scale(entry) : std::move(entry));
   }
@@ -570,7 +577,7 @@ FilteredCheckpoint filter_checkpoint(const StateDict& state_dict, std::span<cons
   if (projects) convert_projection(entries, "head.fc.weight", transposes, "head.fc.");
   flatten_response_norms(entries);
   if (contains(parameters, "cls_attn_blocks.0.attn.q.weight")) split_class_attention(entries);
-  return {std::make_unique<FilteredStateDict>(state_dict.format(), std::move(entries)), origin == Origin::radio};
+  return {std::make_unique<FilteredStateDict>(state_dict, std::move(entries)), origin == Origin::radio};
 }
 
 }  // namespace wimm

@@ -133,20 +133,23 @@ PytorchStateDict::PytorchStateDict(std::string_view format, const pickle::Object
 }
 
 Tensor PytorchStateDict::read(size_t index) const {
-  const TensorInfo& info = tensors_.at(index);
+  Tensor tensor = allocate(tensors_.at(index));
+  read_into(index, tensor.data);
+  return tensor;
+}
+
+void PytorchStateDict::read_into(size_t index, std::span<std::byte> out) const {
+  if (out.empty()) return;
   const pickle::TensorView& view = views_[index];
-  const size_t item_bytes = size_of(info.dtype);
-  Tensor tensor = allocate(info);
-  if (tensor.data.empty()) return tensor;
+  const size_t item_bytes = size_of(tensors_[index].dtype);
   const uint64_t begin = checked_multiply(view.offset, item_bytes);
   if (is_contiguous(view)) {
-    read_storage_(view.storage, begin, tensor.data);
+    read_storage_(view.storage, begin, out);
   } else {
     std::vector<std::byte> strided(checked_size(checked_multiply(extent(view), item_bytes)));
     read_storage_(view.storage, begin, strided);
-    gather(view, item_bytes, strided, tensor.data);
+    gather(view, item_bytes, strided, out);
   }
-  return tensor;
 }
 
 }  // namespace wimm

@@ -28,6 +28,7 @@ class PytorchStateDict final : public StateDict {
   std::string_view format() const override { return format_; }
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   Tensor read(size_t index) const override;
+  void read_into(size_t index, std::span<std::byte> out) const override;
 
  private:
   std::string_view format_;

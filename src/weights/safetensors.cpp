@@ -214,9 +214,11 @@ class Safetensors final : public StateDict {
   Tensor read(size_t index) const override {
     const TensorInfo& info = tensors_.at(index);
     Tensor tensor = allocate(info);
-    source_->read(offsets_[index], tensor.data);
+    read_into(index, tensor.data);
     return tensor;
   }
+
+  void read_into(size_t index, std::span<std::byte> out) const override { source_->read(offsets_[index], out); }
 
  private:
   std::shared_ptr<const ByteSource> source_;

@@ -68,6 +68,10 @@ bool resembles_safetensors(std::string_view head) { return head.substr(4, 4) == 
 
 }  // namespace
 
+void StateDict::read_into(size_t index, std::span<std::byte> out) const {
+  std::ranges::copy(read(index).data, out.begin());
+}
+
 std::optional<size_t> StateDict::find(std::string_view name) const {
   const auto found = std::ranges::find(tensors(), name, &TensorInfo::name);
   if (found == tensors().end()) return std::nullopt;
