@@ -107,7 +107,11 @@ export function resolveModel(name: string): ResolvedModel {
   const { architecture, tag } = lookUp(name);
   const { name: arch, module } = architecture;
   if (catalogue().leftOut.has(arch)) {
-    throw unknown(`${quote(name)} is one of timm's largest models, which wimm does not create`, name, listModels());
+    throw unknown(
+      `${quote(name)} is one of the few models, mostly timm's largest, that wimm does not create`,
+      name,
+      listModels(),
+    );
   }
   if (!catalogue().implemented.has(module)) {
     throw unknown(`${quote(name)} is of timm's module ${module}, which wimm does not implement`, name, listModels());

@@ -126,6 +126,9 @@ struct RmsNorm {
   bool variance = false;
 };
 
+// x / |x| over the last dimension, PyTorch's normalize.
+struct UnitNorm {};
+
 // Global response normalisation (arXiv 2301.00808): x + weight · x · n + bias, where n is a channel's norm over H and W
 // divided by the mean of all channels' (plus eps).
 struct GlobalResponseNorm {
@@ -226,6 +229,21 @@ struct FromPatches {
   Size2d patch;
 };
 
+// [N, H, W, C] → [N · windows, height, width, C], the windows of an image in rows; and back, given the image (second
+// input) whose H and W they make. H and W are multiples of the windows' size.
+struct ToWindows {
+  Size2d size;
+};
+struct FromWindows {
+  Size2d size;
+};
+
+// PyTorch's transposed convolution: weight [in, out/groups, kH, kW], bias [out]. Padding takes rows and columns away.
+struct ConvTranspose2d {
+  int64_t out_channels, kernel, stride, padding, groups;
+  ParameterId weight, bias;
+};
+
 // [N, H, W, C] → [N, H/factor, W/factor, factor²·C]: of each square of pixels its rows, columns, channels. H and W are
 // multiples of factor. columns_first: of each square its columns, rows, channels.
 struct SpaceToDepth {
@@ -283,6 +301,11 @@ struct MixTokens {
   Activation activation = Activation::identity;  // set by a pass
 };
 
+// [N, L, C] → [N, L / count, C]: the means of so many tokens at a time; a rest is left out.
+struct PoolTokens {
+  int64_t count;
+};
+
 // [N, L, C] → [N, C], one token.
 struct SelectToken {
   int64_t index;
@@ -331,8 +354,10 @@ struct RelativeBias {
   Size2d grid;
   int64_t prefix = 0;
   ParameterId table = no_id;
-  bool symmetric = false;  // a table [heads, height · width] of distances
-  int64_t stride = 1;      // queries are those of every so many rows and columns
+  bool symmetric = false;  // a table [heads, height · width] of distances, or more heads whose first is `first_head`
+  int64_t first_head = 0;
+  int64_t stride = 1;       // queries are those of every so many rows and columns
+  bool head_first = false;  // a table [heads, 2 · height - 1, 2 · width - 1], of keys from their query
   // fc2(relu(fc1(offset))), weights [hidden, 2] and [heads, hidden]. An offset is sign(d) · ln(1 + |d|), or where
   // `unit` says what counts as 8, log2 / 3 of that, and the bias 16 · sigmoid of the result.
   struct Mlp {
@@ -349,13 +374,18 @@ struct OffsetProducts {
   ParameterId rows, columns;
   Size2d queries{}, keys{};  // grids of tokens behind `prefix` others; zeros: those of the windows
   int64_t prefix = 0;
+  bool of_keys = false;  // offsets are those of keys from their query, both counted alike
 };
 
 // Windows of an image whose tokens attend to each other alone; zeros: all of it is one. The first `rolled` rows and
 // columns are rolled up and left by `shift` before the image is divided; what then comes from another side is not seen.
+// strided: of a window the tokens lie as far apart as they can, a grid over the image. halo: keys are also those of as
+// many rows and columns around the window, zeros outside of the image.
 struct Windows {
   Size2d size, shift{}, rolled{};
   bool shares_queries = false;  // those of one window, an image of that size, ask in all of them
+  bool strided = false;
+  int64_t halo = 0;
 };
 
 // The sines, then the cosines, of the angles by which rotary embeddings (arXiv 2104.09864) turn the `depth` channels of
@@ -401,11 +431,13 @@ struct Attention {
 };
 
 // Attention whose heads are mixed before and after the softmax (arXiv 2003.02436), by weights [heads, heads] and biases
-// [heads]: q, k and v one behind the other, [N, L, 3 · C] → [N, L, C].
+// [heads]; q, k and v of as many tokens, or pixels, maybe of one value.
 struct TalkingHeads {
   int64_t heads;
   double scale;
-  ParameterId before_weight, before_bias, after_weight, after_bias;
+  Attention::Heads q, k, v;
+  std::optional<RelativeBias> bias{};  // of the scores, before
+  ParameterId before_weight = no_id, before_bias = no_id, after_weight = no_id, after_bias = no_id;
 };
 
 // Attention between the channels of a head: softmax(aᵀ · b · scale) · cᵀ, of x [N, …, 3 · C] whose thirds are a, b and
@@ -472,6 +504,23 @@ struct DifferentialMix {
   double lambda_init;
 };
 
+// A lambda layer (arXiv 2102.08602): queries [N, H, W, heads · depth], keys [N, H, W, depth] and values [N, H, W, C] →
+// [N, H, W, heads · C]. A pixel's queries are multiplied by a matrix [depth, C]: Σ softmax(key over the pixels) ·
+// value, and what a convolution of one channel to `depth` makes of the values of each channel. Its weight is [depth, 1,
+// kH, kW, 1], its bias [depth]; with `last` the weight is [kH, kW, depth], without bias.
+struct LambdaLayer {
+  int64_t heads;
+  Size2d kernel;
+  ParameterId weight, bias = no_id;
+  bool last = false;
+};
+
+// The sum of the pixels of x [N, H, W, C] → [N, C], weighted by x · weight over its length (arXiv 2303.15446); weight
+// [C, 1].
+struct AdditivePool {
+  ParameterId weight;
+};
+
 // The mean of x [N, H, W, C] over its pixels, weighted by the softmax of logits [N, H, W, 1] → [N, 1, 1, C].
 struct AttentionPool {};
 
@@ -509,6 +558,7 @@ using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, Laye
                         Flatten, Upsample, SpaceToDepth, SliceTokens, MixTokens, StarRelu, AddFourierPositions,
                         CrossCovariance, MixLevels, Interpolate, ToPatches, FromPatches, AdaptiveMaxPool,
                         BilinearTransform, LinearAttention, SeparableAttention, Crop, Resize, AddGrid, RotaryTable,
-                        TalkingHeads, ChannelAttention, OutlookAttention, Patches, JoinPatches, GatedAttention, Lstm>;
+                        TalkingHeads, ChannelAttention, OutlookAttention, Patches, JoinPatches, GatedAttention, Lstm,
+                        ToWindows, FromWindows, ConvTranspose2d, LambdaLayer, UnitNorm, AdditivePool, PoolTokens>;
 
 }  // namespace wimm

@@ -190,6 +190,22 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
             const Size2d size = round_up(spatial(image(inputs[1], node)), op.patch);
             return Shape{inputs[1][0], size[0], size[1], inputs[0][2]};
           },
+          [&](const ToWindows& op) {
+            const Shape& in = image(inputs[0], node);
+            check_windows(node, in, op.size);
+            return Shape{in[0] * in[1] / op.size[0] * in[2] / op.size[1], op.size[0], op.size[1], in[3]};
+          },
+          [&](const FromWindows&) { return with_channels(inputs[1], node.channels); },
+          [&](const ConvTranspose2d& op) {
+            const Shape& in = image(inputs[0], node);
+            const int64_t more = op.kernel - op.stride - 2 * op.padding;
+            return Shape{in[0], in[1] * op.stride + more, in[2] * op.stride + more, op.out_channels};
+          },
+          [&](const AdditivePool&) { return Shape{inputs[0][0], node.channels}; },
+          [&](const PoolTokens& op) {
+            const Shape& in = tokens(inputs[0], node);
+            return Shape{in[0], checked_tokens(in[1] / op.count, node), in[2]};
+          },
           [&](const SpaceToDepth& op) {
             const Shape& in = image(inputs[0], node);
             for (const size_t axis : {0, 1}) check_multiple(node, in, op.factor, axis);
@@ -303,6 +319,14 @@ double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shap
           [&](const MixTokens& op) { return elements * static_cast<double>(op.tokens); },
           [&](const GatedAttention& op) { return elements * static_cast<double>(2 * op.side * op.side); },
           [&](const Lstm& op) { return elements * static_cast<double>(4 * (inputs[0].back() + op.hidden)); },
+          [&](const ConvTranspose2d& op) {
+            const int64_t taps = op.kernel * op.kernel / (op.stride * op.stride);
+            return elements * static_cast<double>(inputs[0].back() / op.groups * taps);
+          },
+          [&](const LambdaLayer& op) {
+            const auto lambdas = static_cast<double>(element_count(inputs[1]) * inputs[2].back());
+            return lambdas * static_cast<double>(op.kernel[0] * op.kernel[1] + op.heads);
+          },
           [&](const Attention& op) {
             const auto depth = static_cast<double>(op.q.depth + op.v.depth) / static_cast<double>(op.v.depth);
             const Size2d window = op.windows ? op.windows->size : Size2d{};
@@ -374,7 +398,15 @@ std::string_view kind_of(const Op& op) {
                                                "patches",
                                                "join_patches",
                                                "gated_attention",
-                                               "lstm"};
+                                               "lstm",
+
+                                               "to_windows",
+                                               "from_windows",
+                                               "conv_transpose2d",
+                                               "lambda_layer",
+                                               "unit_norm",
+                                               "additive_pool",
+                                               "pool_tokens"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

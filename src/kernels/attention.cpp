@@ -59,7 +59,7 @@ class AttentionKernel final : public Kernel {
     const int64_t images = inputs[0][0];
     if (op_.windows) {
       const Size2d all{inputs[1][1], inputs[1][2]}, size = op_.windows->size == Size2d{} ? all : op_.windows->size;
-      key_windows_.reshape(*op_.windows, size, inputs[1]);
+      key_windows_.reshape(*op_.windows, size, inputs[1], op_.windows->halo);
       if (!shares_queries())
         query_windows_.reshape(*op_.windows, {size[0] * inputs[0][1] / all[0], size[1] * inputs[0][2] / all[1]},
                                inputs[0]);
@@ -119,11 +119,11 @@ class AttentionKernel final : public Kernel {
   bool shares_queries() const { return op_.windows && op_.windows->shares_queries; }
   const WindowMap& out_windows() const { return shares_queries() ? key_windows_ : query_windows_; }
 
-  // Where the i-th of a group's `count` tokens lies.
+  // Where the i-th of a group's `count` tokens lies; -1: nowhere.
   int64_t token(int64_t group, int64_t count, const WindowMap& windows, int64_t i) const {
     if (!op_.windows) return group * count + i;
-    const int64_t image = group / groups_an_image_;
-    return image * groups_an_image_ * count + windows.token(group % groups_an_image_, i);
+    const int64_t place = windows.token(group % groups_an_image_, i);
+    return place < 0 ? place : group / groups_an_image_ * windows.pixels() + place;
   }
 
   int64_t query_token(int64_t group, int64_t i) const {
@@ -146,6 +146,7 @@ class AttentionKernel final : public Kernel {
     std::vector<float> turned(static_cast<size_t>(depth_));
     for (int64_t k = 0; k < keys_; ++k) {
       const int64_t at = token(group, keys_, key_windows_, k);
+      if (at < 0) continue;
       const float* key = turn(keys + at * key_row_ + op_.k.begin + head * op_.k.stride, k, head, turned.data());
       const float scale = op_.logit_scale == no_id ? 1 : inverse_length(key, depth_);
       for (int64_t d = 0; d < depth_; ++d) packed[d * key_columns_ + k] = key[d] * scale;

@@ -119,6 +119,34 @@ class PatchesKernel final : public Kernel {
   Shape image_;
 };
 
+// Whether an image becomes its windows, or they become it again.
+class WindowsKernel final : public Kernel {
+ public:
+  WindowsKernel(Size2d size, bool back) : size_(size), back_(back) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    image_ = back_ ? output : inputs[0];
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const auto [height, width] = size_;
+    const int64_t down = image_[1] / height, across = image_[2] / width, floats = width * image_[3];
+    pool.parallel_for(image_[0] * down * across * height, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {  // a row of a window
+        const int64_t window = i / height, row = window / across * height + i % height;
+        const int64_t in_windows = i * floats, in_image = (row * across + window % across) * floats;
+        copy(inputs[0] + (back_ ? in_windows : in_image), floats, output + (back_ ? in_image : in_windows));
+      }
+    });
+  }
+
+ private:
+  Size2d size_;
+  bool back_;
+  Shape image_;
+};
+
 class PadKernel final : public Kernel {
  public:
   explicit PadKernel(const Pad& op) : op_(op) {}
@@ -238,6 +266,8 @@ std::unique_ptr<Kernel> make_kernel(const Upsample& op) { return std::make_uniqu
 std::unique_ptr<Kernel> make_kernel(const SpaceToDepth& op) { return std::make_unique<SpaceToDepthKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const ToPatches& op) { return std::make_unique<PatchesKernel>(op.patch, false); }
 std::unique_ptr<Kernel> make_kernel(const FromPatches& op) { return std::make_unique<PatchesKernel>(op.patch, true); }
+std::unique_ptr<Kernel> make_kernel(const ToWindows& op) { return std::make_unique<WindowsKernel>(op.size, false); }
+std::unique_ptr<Kernel> make_kernel(const FromWindows& op) { return std::make_unique<WindowsKernel>(op.size, true); }
 std::unique_ptr<Kernel> make_kernel(const Pad& op) { return std::make_unique<PadKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const Crop&) { return std::make_unique<PadKernel>(Pad{}); }
 std::unique_ptr<Kernel> make_kernel(const Patches& op) { return std::make_unique<CutKernel>(op); }

@@ -9,11 +9,6 @@
 namespace wimm {
 namespace {
 
-// y += factor · x
-void add_scaled(const float* x, float factor, int64_t count, float* y) {
-  for (int64_t i = 0; i < count; ++i) y[i] += factor * x[i];
-}
-
 class LinearAttentionKernel final : public Kernel {
  public:
   explicit LinearAttentionKernel(const LinearAttention& op) : depth_(op.depth), eps_(static_cast<float>(op.eps)) {}
@@ -132,8 +127,46 @@ class SeparableAttentionKernel final : public Kernel {
   Shape out_;
 };
 
+class AdditivePoolKernel final : public Kernel {
+ public:
+  AdditivePoolKernel(const AdditivePool& op, ParameterReader& reader) : weight_(reader.read(op.weight)) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    images_ = inputs[0][0];
+    pixels_ = inputs[0][1] * inputs[0][2];
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const auto channels = static_cast<int64_t>(weight_.size());
+    pool.parallel_for(images_, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t n = begin; n < end; ++n) {
+        float *out = output + n * channels, squares = 0;
+        std::fill_n(out, channels, 0.0f);
+        for (int64_t p = n * pixels_; p < (n + 1) * pixels_; ++p) {
+          const float* x = inputs[0] + p * channels;
+          const float score = std::inner_product(weight_.begin(), weight_.end(), x, 0.0f);
+          squares += score * score;
+          add_scaled(x, score, channels, out);
+        }
+        const float inverse = 1 / std::max(std::sqrt(squares), 1e-12f);
+        for (int64_t c = 0; c < channels; ++c) out[c] *= inverse;
+      }
+    });
+  }
+
+  size_t weight_bytes() const override { return weight_.size() * sizeof(float); }
+
+ private:
+  std::vector<float> weight_;
+  int64_t images_ = 0, pixels_ = 0;
+};
+
 }  // namespace
 
+std::unique_ptr<Kernel> make_kernel(const AdditivePool& op, ParameterReader& reader) {
+  return std::make_unique<AdditivePoolKernel>(op, reader);
+}
 std::unique_ptr<Kernel> make_kernel(const LinearAttention& op) { return std::make_unique<LinearAttentionKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const SeparableAttention& op) {
   return std::make_unique<SeparableAttentionKernel>(op.patch);

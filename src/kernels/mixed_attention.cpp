@@ -1,9 +1,11 @@
 // Attention that is not of tokens by heads alone: talking heads, between channels, and outlook attention.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "kernels/attention_tiles.h"
 #include "kernels/kernel.h"
+#include "kernels/relative_bias.h"
 
 namespace wimm {
 namespace {
@@ -12,19 +14,23 @@ namespace {
 class TalkingHeadsKernel final : public Kernel {
  public:
   TalkingHeadsKernel(const TalkingHeads& op, ParameterReader& reader)
-      : heads_(op.heads),
+      : op_(op),
+        heads_(op.heads),
+        scale_(static_cast<float>(op.scale)),
         before_{reader.read(op.before_weight), reader.read(op.before_bias)},
         after_{reader.read(op.after_weight), reader.read(op.after_bias)} {
-    for (float& weight : before_.weight) weight *= static_cast<float>(op.scale);
+    if (op.bias) bias_.emplace(*op.bias, heads_, reader);
   }
 
-  size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool&) override {
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
     images_ = output[0];
-    tokens_ = output[1];
-    channels_ = output[2];
-    depth_ = channels_ / heads_;
+    channels_ = output.back();
+    tokens_ = element_count(output) / images_ / channels_;
+    for (size_t i = 0; i < 3; ++i) rows_[i] = inputs[i].back();
+    depth_ = op_.q.depth;
+    value_depth_ = op_.v.depth;
     key_columns_ = round_up(tokens_, tile_columns);
-    value_columns_ = round_up(depth_, tile_columns);
+    value_columns_ = round_up(value_depth_, tile_columns);
     packed_floats_ = depth_ * key_columns_ + tokens_ * value_columns_;
     return static_cast<size_t>(images_ * heads_ * packed_floats_) * sizeof(float);
   }
@@ -32,7 +38,8 @@ class TalkingHeadsKernel final : public Kernel {
   void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) override {
     auto* packed = reinterpret_cast<float*>(workspace);
     pool.parallel_for(images_ * heads_, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) pack(inputs[0], i / heads_, i % heads_, packed + i * packed_floats_);
+      for (int64_t i = begin; i < end; ++i)
+        pack(inputs[1], inputs[2], i / heads_, i % heads_, packed + i * packed_floats_);
     });
     const int64_t tiles = round_up(tokens_, tile_rows) / tile_rows;
     pool.parallel_for(images_ * tiles, 1, [&](int64_t begin, int64_t end) {
@@ -51,8 +58,8 @@ class TalkingHeadsKernel final : public Kernel {
           const float* values = kv + head * packed_floats_ + depth_ * key_columns_;
           multiply_rows(rows, tokens_, values, value_columns_, result.data());
           for (int64_t r = 0; r < std::min(tile_rows, tokens_ - first); ++r)
-            std::copy_n(&result[r * value_columns_], depth_,
-                        output + (image * tokens_ + first + r) * channels_ + head * depth_);
+            std::copy_n(&result[r * value_columns_], value_depth_,
+                        output + (image * tokens_ + first + r) * channels_ + head * value_depth_);
         }
       }
     });
@@ -68,22 +75,29 @@ class TalkingHeadsKernel final : public Kernel {
   };
   int64_t tile() const { return tile_rows * key_columns_; }
 
-  void pack(const float* qkv, int64_t image, int64_t head, float* packed) const {
+  void pack(const float* keys, const float* values, int64_t image, int64_t head, float* packed) const {
     std::fill_n(packed, packed_floats_, 0.0f);
-    float* values = packed + depth_ * key_columns_;
+    float* packed_values = packed + depth_ * key_columns_;
     for (int64_t k = 0; k < tokens_; ++k) {
-      const float* key = qkv + (image * tokens_ + k) * 3 * channels_ + channels_ + head * depth_;
+      const int64_t at = image * tokens_ + k;
+      const float* key = keys + at * rows_[1] + op_.k.begin + head * op_.k.stride;
       for (int64_t d = 0; d < depth_; ++d) packed[d * key_columns_ + k] = key[d];
-      std::copy_n(key + channels_, depth_, values + k * value_columns_);
+      std::copy_n(values + at * rows_[2] + op_.v.begin + head * op_.v.stride, value_depth_,
+                  packed_values + k * value_columns_);
     }
   }
 
-  void score(const float* qkv, const float* kv, int64_t image, int64_t first, float* scores) const {
-    for (int64_t head = 0; head < heads_; ++head) {
-      const float* queries[tile_rows];
+  // Scaled, with the bias.
+  void score(const float* queries, const float* kv, int64_t image, int64_t first, float* scores) const {
+    for (int64_t head = 0; head < heads_; ++head, scores += tile()) {
+      const float* rows[tile_rows];
       for (int64_t r = 0; r < tile_rows; ++r)
-        queries[r] = qkv + (image * tokens_ + std::min(first + r, tokens_ - 1)) * 3 * channels_ + head * depth_;
-      multiply_rows(queries, depth_, kv + head * packed_floats_, key_columns_, scores + head * tile());
+        rows[r] = queries + (image * tokens_ + std::min(first + r, tokens_ - 1)) * rows_[0] + op_.q.begin +
+                  head * op_.q.stride;
+      multiply_rows(rows, depth_, kv + head * packed_floats_, key_columns_, scores);
+      for (int64_t i = 0; i < tile() && !bias_; i += 4) store(scores + i, load(scores + i) * scale_);
+      for (int64_t r = 0; r < tile_rows && bias_; ++r)
+        bias_->apply(scores + r * key_columns_, scale_, head, std::min(first + r, tokens_ - 1));
     }
   }
 
@@ -106,9 +120,13 @@ class TalkingHeadsKernel final : public Kernel {
     }
   }
 
+  TalkingHeads op_;
   int64_t heads_;
+  float scale_;
   Mix before_, after_;
-  int64_t images_ = 0, tokens_ = 0, channels_ = 0, depth_ = 0;
+  std::optional<RelativeBiasTable> bias_;
+  int64_t images_ = 0, tokens_ = 0, channels_ = 0, depth_ = 0, value_depth_ = 0;
+  int64_t rows_[3] = {};  // floats a token, of each input
   int64_t key_columns_ = 0, value_columns_ = 0, packed_floats_ = 0;
 };
 

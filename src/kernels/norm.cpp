@@ -343,6 +343,29 @@ class RmsNormKernel final : public Kernel {
   int64_t channels_ = 0, rows_ = 0;
 };
 
+class UnitNormKernel final : public Kernel {
+ public:
+  size_t reshape(std::span<const Shape> inputs, const Shape&, ThreadPool&) override {
+    channels_ = inputs[0].back();
+    rows_ = element_count(inputs[0]) / channels_;
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / channels_), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const float* x = inputs[0] + row * channels_;
+        const float squares = sum_of(x, channels_, [](f32x4 v) { return v * v; });
+        const float inverse = 1 / std::max(std::sqrt(squares), 1e-12f);
+        map4(x, output + row * channels_, 0, channels_, [&](f32x4 v, int64_t) { return v * inverse; });
+      }
+    });
+  }
+
+ private:
+  int64_t channels_ = 0, rows_ = 0;
+};
+
 }  // namespace
 
 std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t, ParameterReader& reader) {
@@ -351,6 +374,7 @@ std::unique_ptr<Kernel> make_kernel(const GroupNorm& op, int64_t, ParameterReade
 std::unique_ptr<Kernel> make_kernel(const LayerNorm& op, int64_t, ParameterReader& reader) {
   return std::make_unique<LayerNormKernel>(op, reader);
 }
+std::unique_ptr<Kernel> make_kernel(const UnitNorm&) { return std::make_unique<UnitNormKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const RmsNorm& op, int64_t, ParameterReader& reader) {
   return std::make_unique<RmsNormKernel>(op, reader);
 }

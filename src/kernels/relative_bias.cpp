@@ -46,12 +46,23 @@ std::vector<float> mirrored_table(const RelativeBias& op, int64_t heads, Paramet
   for (int64_t y = 1 - op.grid[0]; y < op.grid[0]; ++y)
     for (int64_t x = 1 - op.grid[1]; x < op.grid[1]; ++x)
       for (int64_t head = 0; head < heads; ++head)
-        table.push_back(distances[(head * op.grid[0] + std::abs(y)) * op.grid[1] + std::abs(x)]);
+        table.push_back(distances[((op.first_head + head) * op.grid[0] + std::abs(y)) * op.grid[1] + std::abs(x)]);
+  return table;
+}
+
+// The same of a table whose offsets are those of keys.
+std::vector<float> reversed_table(const RelativeBias& op, int64_t heads, ParameterReader& reader) {
+  const std::vector<float> by_head = reader.read(op.table);
+  const auto offsets = static_cast<int64_t>(by_head.size()) / heads;
+  std::vector<float> table;
+  for (int64_t i = offsets - 1; i >= 0; --i)
+    for (int64_t head = 0; head < heads; ++head) table.push_back(by_head[head * offsets + i]);
   return table;
 }
 
 std::vector<float> bias_table(const RelativeBias& op, int64_t heads, ParameterReader& reader) {
   if (op.mlp) return computed_table(op, heads, reader);
+  if (op.head_first) return reversed_table(op, heads, reader);
   return op.symmetric ? mirrored_table(op, heads, reader) : reader.read(op.table);
 }
 
@@ -116,7 +127,8 @@ void OffsetProductTable::reshape(Axis& axis, int64_t queries, int64_t keys) cons
   axis.table.clear();
   for (int64_t i = 0; i < queries; ++i)
     for (int64_t j = 0; j < keys; ++j) {
-      const auto offset = static_cast<int64_t>(static_cast<double>(i) * q + static_cast<double>(keys - 1 - j) * k);
+      const auto scaled = static_cast<int64_t>(static_cast<double>(i) * q + static_cast<double>(keys - 1 - j) * k);
+      const int64_t offset = op_.of_keys ? j - i + keys - 1 : scaled;
       const auto from = offsets.begin() + offset * depth_;
       axis.table.insert(axis.table.end(), from, from + depth_);
     }

@@ -56,6 +56,10 @@ inline f32x4 multiply_add(f32x4 a, f32x4 b, f32x4 c) {
   return a * b + c;
 #endif
 }
+// y += factor · x
+inline void add_scaled(const float* x, float factor, int64_t count, float* y) {
+  for (int64_t i = 0; i < count; ++i) y[i] += factor * x[i];
+}
 inline float sum(f32x4 x) { return (x[0] + x[1]) + (x[2] + x[3]); }
 
 // eˣ = 2ⁿ · 2ᶠ, with n an integer, |f| ≤ ½, and the polynomial of degree 5 that is closest to 2ᶠ: relative error below

@@ -114,6 +114,35 @@ class AddPositionsKernel final : public Kernel {
   int64_t images_ = 0, floats_ = 0;
 };
 
+class PoolTokensKernel final : public Kernel {
+ public:
+  explicit PoolTokensKernel(const PoolTokens& op) : count_(op.count) {}
+
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    tokens_ = inputs[0][1];
+    out_ = output;
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    const int64_t channels = out_[2];
+    pool.parallel_for(out_[0] * out_[1], 16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const float* x = inputs[0] + (i / out_[1] * tokens_ + i % out_[1] * count_) * channels;
+        for (int64_t c = 0; c < channels; ++c) {
+          float sum = 0;
+          for (int64_t k = 0; k < count_; ++k) sum += x[k * channels + c];
+          output[i * channels + c] = sum / static_cast<float>(count_);
+        }
+      }
+    });
+  }
+
+ private:
+  int64_t count_, tokens_ = 0;
+  Shape out_;
+};
+
 class AddFourierPositionsKernel final : public Kernel {
  public:
   AddFourierPositionsKernel(const AddFourierPositions& op, ParameterReader& reader)
@@ -172,6 +201,7 @@ std::unique_ptr<Kernel> make_kernel(const LearnedTokens& op, ParameterReader& re
   return std::make_unique<LearnedTokensKernel>(op, reader);
 }
 std::unique_ptr<Kernel> make_kernel(const ConcatTokens&) { return std::make_unique<ConcatTokensKernel>(); }
+std::unique_ptr<Kernel> make_kernel(const PoolTokens& op) { return std::make_unique<PoolTokensKernel>(op); }
 std::unique_ptr<Kernel> make_kernel(const DropTokens& op) { return std::make_unique<TokensFromKernel>(op.count); }
 std::unique_ptr<Kernel> make_kernel(const SliceTokens& op) { return std::make_unique<TokensFromKernel>(op.begin); }
 std::unique_ptr<Kernel> make_kernel(const SelectToken& op) { return std::make_unique<TokensFromKernel>(op.index); }

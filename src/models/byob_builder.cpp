@@ -28,6 +28,8 @@ struct BlockArgs {
   double bottleneck;
   bool attention;
   int64_t kernel = 3;
+  const SelfAttention* self_attention = nullptr;
+  Size2d grid{};  // the block's height and width, where they are known
 };
 
 class Layers {
@@ -117,6 +119,11 @@ class Layers {
       return conv(scope, "conv2_1x1", attention(scope, "attn", x), {.out_channels = out, .activate = false});
     }
     x = conv(scope, "conv1_1x1", x, {mid});
+    if (args.self_attention) {
+      x = spec_.self_attention(scope["self_attn"], x, *args.self_attention, args.stride, args.grid);
+      x = nn::norm_act(scope, "post_attn", x, norm_act());
+      return conv(scope, "conv3_1x1", x, {.out_channels = out, .activate = false});
+    }
     x = block_conv(scope, "conv2_kxk", x, {mid, 3, args.stride, groups});
     if (spec_.extra_conv) x = conv(scope, "conv2b_kxk", x, {mid, 3, 1, groups});
     return conv(scope, "conv3_1x1", attention(scope, "attn", x), {.out_channels = out, .activate = false});
@@ -160,7 +167,8 @@ class Builder {
   Builder(const Spec& spec, Network& network) : spec_(spec), layers_(spec), network_(network), root_(network.graph) {}
 
   void build(const BuildOptions& options) {
-    network_.input = root_.input(options.in_chans);
+    if (spec_.img_size > 0) size_ = options.img_size.value_or(Size2d{spec_.img_size, spec_.img_size});
+    network_.input = root_.input({.channels = options.in_chans, .size = size_});
     NodeId x = stem(root_["stem"], network_.input);
     for (size_t s = 0; s < spec_.stages.size() && spec_.stages[s].depth > 0; ++s) {
       if (spec_.stages[s].stride > 1) add_level(x);
@@ -201,7 +209,7 @@ class Builder {
     reduction_ = 2;
     module_ = "stem";
     const std::vector<int64_t> channels = stem_channels();
-    if (channels.size() == 1) {
+    if (channels.size() == 1 && spec_.stem != Stem::seven) {
       if (spec_.stem == Stem::plain) return layers_.conv(root_, "stem", x, {channels[0], 3, 2});
       const bool mobile_one = spec_.stem == Stem::mobile_one;
       const BlockArgs args{
@@ -217,7 +225,7 @@ class Builder {
         x = scope.conv2d(name, x,
                          {.out_channels = channels[i], .kernel = 3, .stride = stride, .padding = nn::padding(1)});
       else
-        x = layers_.conv(scope, name, x, {channels[i], 3, stride});
+        x = layers_.conv(scope, name, x, {channels[i], spec_.stem == Stem::seven ? 7 : 3, stride});
       module_ = scope[name].path();
     }
     if (spec_.stem_pool != Pool::none) add_level(x);
@@ -232,12 +240,15 @@ class Builder {
     const Stage& stage = spec_.stages[index];
     const int64_t channels = nn::make_divisible(stage.channels * spec_.width);
     for (int64_t i = 0; i < stage.depth; ++i) {
+      const int64_t reduction = reduction_ * (i == 0 ? 1 : stage.stride);
       const bool grouped = spec_.rep_groups > 1 && i % 2 == 1;
       const BlockArgs args{.out_channels = channels,
                            .stride = i == 0 ? stage.stride : 1,
                            .group_size = grouped ? channels / spec_.rep_groups : stage.group_size,
                            .bottleneck = stage.bottleneck,
-                           .attention = true};
+                           .attention = true,
+                           .self_attention = stage.attention.is_in(i) ? &stage.attention : nullptr,
+                           .grid = {size_[0] / reduction, size_[1] / reduction}};
       x = layers_.block(stage.type, scope[i], x, args);
     }
     return stage.transformer_depth > 0 ? spec_.last_block(scope[stage.depth], x, stage) : x;
@@ -281,6 +292,7 @@ class Builder {
   Layers layers_;
   Network& network_;
   Scope root_;
+  Size2d size_{};  // of the only images that it takes; zeros: any
   int64_t reduction_ = 1;
   std::string module_;  // whose value is the last
 };

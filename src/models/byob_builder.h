@@ -18,6 +18,20 @@ enum class BlockType : uint8_t {
   mobile_one,  // several 3×3 or 1×1, a 1×1 and the input, added up (arXiv 2206.04040); depthwise, then pointwise
 };
 
+// What takes the place of a bottleneck's 3×3 in some blocks: attention among all pixels (arXiv 2101.11605), in blocks
+// and what surrounds them (2103.12731), or a lambda layer (2102.08602).
+struct SelfAttention {
+  enum class Kind : uint8_t { none, all, halo, lambda } kind = Kind::none;
+  int64_t first = 0, step = 1;  // of a stage's blocks, those that have it
+  int64_t heads = 4;
+  int64_t head_channels = 0;  // of queries and keys; 0: as many as values have, times this
+  double ratio = 1;
+  int64_t block = 8, halo = 3;  // sides, in pixels
+  int64_t kernel = 9;           // of a lambda layer's convolution; 0: over all of the image
+
+  constexpr bool is_in(int64_t i) const { return kind != Kind::none && i >= first && (i - first) % step == 0; }
+};
+
 struct Stage {
   BlockType type;
   int64_t depth = 0;  // blocks; of pairs of mobile_one
@@ -27,6 +41,7 @@ struct Stage {
   double bottleneck = 1;   // its channels, as a ratio of the block's
   // Of the block that ends the stage, where the spec has one: its layers and, if any, their channels.
   int64_t transformer_depth = 0, transformer_channels = 0;
+  SelfAttention attention{};
 };
 using Stages = std::array<Stage, 5>;  // as many as have blocks
 
@@ -37,6 +52,7 @@ enum class Stem : uint8_t {
   clip,     // three, of 1/2, 1/2 and all of them
   quad,     // four, of 1/8, 1/4, 1/2 and all of them
   quad2,    // the same, the first two without norm and activation
+  seven,    // one 7×7
   rep_vgg,  // blocks of stride 2
   mobile_one,
 };
@@ -68,6 +84,10 @@ struct Spec {
   Head head = Head::classifier;
   int64_t head_hidden = 0;
   NodeId (*last_block)(const nn::Scope& scope, NodeId x, const Stage& stage) = nullptr;
+  // An image's attention; `grid`: its height and width.
+  NodeId (*self_attention)(const nn::Scope& scope, NodeId x, const SelfAttention& spec, int64_t stride,
+                           Size2d grid) = nullptr;
+  int64_t img_size = 0;      // the side of the images that it takes, unless a caller names another; 0: any
   int64_t feature_size = 7;  // sides of the map that attention pooling has learned positions for
 
   constexpr Spec with(auto Spec::* member, auto value) const {

@@ -89,8 +89,9 @@ NodeId Scope::input(const Input& input) const { return (*this)["input"].node(inp
 NodeId Scope::conv2d(std::string_view name, NodeId x, const ConvOptions& options) const {
   Conv2d conv = declare_conv2d(name, channels(x), options);
   const Op& source = graph_->nodes[x].op;
-  graph_->parameters[conv.weight].takes_input =
-      std::holds_alternative<Input>(source) || std::holds_alternative<SpaceToDepth>(source);
+  graph_->parameters[conv.weight].takes_input = std::holds_alternative<Input>(source) ||
+                                                std::holds_alternative<SpaceToDepth>(source) ||
+                                                std::holds_alternative<Resize>(source);
   return (*this)[name].node(std::move(conv), {x}, options.out_channels);
 }
 

@@ -362,7 +362,13 @@ std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>&
             [&](const LearnedTokens& op) { use(op.tokens); },
             [&](const AddPositions& op) { use(op.positions); },
             [&](const AddGrid& op) { use(op.positions, op.window); },
-            [&](const TalkingHeads& op) { use(op.before_weight, op.before_bias, op.after_weight, op.after_bias); },
+            [&](const TalkingHeads& op) {
+              use(op.before_weight, op.before_bias, op.after_weight, op.after_bias);
+              if (op.bias) use(op.bias->table);
+            },
+            [&](const ConvTranspose2d& op) { use(op.weight, op.bias); },
+            [&](const LambdaLayer& op) { use(op.weight, op.bias); },
+            [&](const AdditivePool& op) { use(op.weight); },
             [&](const RotaryTable& op) { use(op.frequencies); },
             [&](const Attention& op) {
               use(op.logit_scale);

@@ -55,10 +55,17 @@ TEST_CASE("talking heads mix their scores, and the weights that the softmax make
         }
     }
   FixedParameters parameters{l, l_bias, w, w_bias};
-  const TalkingHeads op{
-      .heads = heads, .scale = 0.3, .before_weight = 0, .before_bias = 1, .after_weight = 2, .after_bias = 3};
-  CHECK(difference(run_kernel(*make_kernel(op, parameters), {&qkv, 1}, {images, tokens, channels}), expected) <
-        tolerance);
+  const TalkingHeads op{.heads = heads,
+                        .scale = 0.3,
+                        .q = {0, depth, depth},
+                        .k = {channels, depth, depth},
+                        .v = {2 * channels, depth, depth},
+                        .before_weight = 0,
+                        .before_bias = 1,
+                        .after_weight = 2,
+                        .after_bias = 3};
+  const FloatTensor inputs[] = {qkv, qkv, qkv};
+  CHECK(difference(run_kernel(*make_kernel(op, parameters), inputs, {images, tokens, channels}), expected) < tolerance);
 }
 
 TEST_CASE("channels of a head attend to each other, in the order that is told") {

@@ -138,7 +138,7 @@ MORE_CASES["efficientformer_l1"] = CHANNELS[:2] + [dict(num_classes=0), dict(num
 # Convolutional families. What timm itself refuses of these is left out: a head that cannot concatenate poolings, say.
 for name in ("convnext_atto", "convnext_atto_ols", "convnextv2_atto", "convnext_tiny_hnf", "test_convnext", "test_convnext3"):
     MORE_CASES[name] = CHANNELS + ENDS
-for name in ("gernet_s", "repvgg_a0", "mobileone_s0", "resnet51q", "test_byobnet", "halonet26t", "lambda_resnet26t", "haloregnetz_b"):
+for name in ("gernet_s", "repvgg_a0", "mobileone_s0", "resnet51q", "test_byobnet", "lambda_resnet26t"):
     MORE_CASES[name] = CHANNELS + ENDS
 for name in ("nf_regnet_b0", "nf_resnet26", "test_nfnet", "repvit_m0_9", "fastvit_t8", "fastvit_mci0", "mobilevit_xxs", "mobilevitv2_050"):
     MORE_CASES[name] = CHANNELS + ENDS
@@ -171,6 +171,8 @@ PLAIN = {
     "hiera": ([(96, 96), (96, 128)], "hiera_tiny_224"),
     "vision_transformer_sam": ([(256, 256), (256, 128)], "samvit_base_patch16_224"),
     "mvitv2": ([(96, 96), (128, 128)], "mvitv2_tiny"),
+    "maxxvit": ([(96, 96), (128, 128)], "coatnet_pico_rw_224"),
+    "vitamin": ([(96, 96), (96, 128)], "vitamin_small_224"),
 }
 # Those whose filters fit a checkpoint to another size; of others, it is of the model's own.
 RESAMPLED = ("swin_transformer", "swin_transformer_v2", "swin_transformer_v2_cr", "beit", "eva", "vision_transformer_relpos")
@@ -196,12 +198,20 @@ MORE_CASES["samvit_base_patch16"] = [dict(size=(96, 160))]
 for name in ("davit_tiny", "tiny_vit_5m_224"):
     MORE_CASES[name] = CHANNELS + ENDS[:-1] + [dict(batch=2), dict(size=(224, 224)), dict(size=(100, 136))]
 MORE_CASES["davit_base_fl"] = [dict(size=(160, 96))]
+for name in ("test_maxvit", "test_coatnet"):
+    MORE_CASES[name] = CHANNELS + ENDS + [dict(batch=2), dict(img_size=True, size=(96, 96))]
+MORE_CASES["maxvit_tiny_tf_224"] = [dict(img_size=True, size=(64, 64), num_classes=n) for n in (0, 10)]
+MORE_CASES["halonet26t"] = [case | dict(size=(256, 256)) for case in CHANNELS + ENDS[:3]]  # of whole blocks
+MORE_CASES["haloregnetz_b"] = [dict(size=(224, 224), in_chans=4)]
+MORE_CASES["crossvit_tiny_240"] = CHANNELS + [dict(num_classes=n) for n in (0, 10)] + [dict(global_pool="avg"), dict(batch=2)]
+MORE_CASES["crossvit_9_dagger_240"] = CHANNELS
 MORE_CASES["hieradet_small"] = CHANNELS + ENDS[:-1] + [dict(batch=2), dict(size=(128, 224))]
 
 
 # Families whose architectures differ in size alone: all but the smallest take the gain that suits a small one.
 ONE_GAIN = {"mlp_mixer", "metaformer", "xcit", "pvt_v2", "focalnet", "pit", "visformer", "vitamin", "maxxvit", "levit"}
 ONE_GAIN |= {"twins", "nest", "gcvit", "convit", "tnt", "sequencer", "efficientformer"}
+ONE_GAIN |= {"cpubone", "edgenext", "lowformer", "nextvit", "swiftformer"}
 # Architectures that take images of other sizes than the one that timm calls fixed.
 ANY_SIZE = ("xcit", "sequencer")
 # Architectures whose large variants are proven at a small image size.
@@ -247,6 +257,11 @@ def round_to(value):
     return float(f"{value:.7g}")
 
 
+def features_of(features):
+    """Those of the last branch, which wimm gives, where timm gives a list of several."""
+    return features[-1] if isinstance(features, list) else features
+
+
 def choose_gain(model, shapes, size):
     """The smallest gain at which the output follows the input: with less, biases drown it; with much more, activations
     grow from block to block, and rounding errors with them."""
@@ -258,7 +273,7 @@ def choose_gain(model, shapes, size):
     def grows(gain):
         scale = math.sqrt(gain)
         model.load_state_dict({name: tensor * scale for name, tensor in unit.items()}, strict=False)
-        return model.forward_features(inputs).std() > 30
+        return features_of(model.forward_features(inputs)).std() > 30
 
     best = (0.0, 1.0)
     for gain in np.arange(0.8, 4.0, 0.1).round(1).tolist():
@@ -378,6 +393,7 @@ def run_case(
         return case | {"logits": describe(model(images), 96), "features": describe(features, 32), "levels": []}
     features, intermediates = model.forward_intermediates(images)
     logits = model.forward_head(features)
+    features = features_of(features)
     if getattr(model, "output_fmt", "NCHW") == "NHWC":
         features, logits = (value.permute(0, 3, 1, 2) if value.ndim == 4 else value for value in (features, logits))
     named = [index for index, level in enumerate(model.feature_info) if level["module"]]
