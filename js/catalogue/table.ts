@@ -129,7 +129,7 @@ export interface Catalogue {
   releases: Map<string, { name: string; module: string; pretrained: boolean }[]>;
   /** The modules whose architectures `createModel` builds. */
   implemented: Set<string>;
-  /** But not these, of more than 800 million parameters. */
+  /** But not these, most of them the largest. */
   leftOut: Set<string>;
 }
 

@@ -54,7 +54,7 @@ struct Catalogue {
   std::map<std::string_view, std::string_view> deprecated;   // older names, and the `arch` or `arch.tag` they map to
   std::map<std::string_view, std::vector<Listed>> releases;  // what older releases listed
   std::set<std::string_view> implemented;                    // the modules whose architectures can be created
-  std::set<std::string_view> left_out;                       // but not these, of more than 800 million parameters
+  std::set<std::string_view> left_out;                       // but not these, most of them the largest
 
   bool creates(const Architecture& architecture) const {
     return implemented.contains(architecture.module()) && !left_out.contains(architecture.name());

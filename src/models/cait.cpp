@@ -26,6 +26,7 @@ constexpr Variant variants[] = {
     {"cait_s24_384", 384, 24, 8, 384},
     {"cait_s36_384", 384, 36, 8, 384},
     {"cait_m36_384", 768, 36, 16, 384},
+    {"cait_m48_448", 768, 48, 16, 448},
 };
 // clang-format on
 

@@ -53,6 +53,7 @@ constexpr VisionTransformer no_positions(const VisionTransformer& vit) {
   return vit.with(&VisionTransformer::pos_embed, false);
 }
 constexpr Eva eva(const VisionTransformer& vit) { return {vit.pool("avg")}; }
+constexpr Eva eva_giant(int64_t size) { return eva(vit_giant(14)).at(size); }
 
 // EVA-02: a gated MLP, positions on the scale of 16 × 16 patches. Larger ones have a norm in it.
 constexpr Eva eva02(const VisionTransformer& vit) {
@@ -91,6 +92,9 @@ constexpr Eva pe_other(const VisionTransformer& vit, int64_t size) {
   return spec.of(spec.vit.pool("avg").with(&VisionTransformer::fc_norm, false)).with(&Eva::last_norm, false);
 }
 constexpr VisionTransformer pe_large(int64_t depth) { return vit(14, 1024, depth, 16); }
+constexpr VisionTransformer pe_gigantic(int64_t depth) {
+  return vit(14, 1536, depth, 16).ratio(8960.0 / 1536).no_class();
+}
 
 // RoPE-ViT.
 constexpr Eva rope_vit(const VisionTransformer& vit) {
@@ -128,6 +132,9 @@ struct Variant {
 
 // clang-format off
 constexpr Variant variants[] = {
+    {"eva_giant_patch14_224", eva_giant(224)},
+    {"eva_giant_patch14_336", eva_giant(336)},
+    {"eva_giant_patch14_560", eva_giant(560)},
     {"eva02_tiny_patch14_224", eva02(vit_tiny(14))},
     {"eva02_small_patch14_224", eva02(vit_small(14))},
     {"eva02_base_patch14_224", eva02_large(vit_base(14))},
@@ -136,6 +143,7 @@ constexpr Variant variants[] = {
     {"eva02_small_patch14_336", eva02(vit_small(14)).at(336)},
     {"eva02_base_patch14_448", eva02_large(vit_base(14)).at(448)},
     {"eva02_large_patch14_448", eva02_large(vit_large(14)).at(448)},
+    {"eva_giant_patch14_clip_224", eva_giant(224).token()},
     {"eva02_base_patch16_clip_224", eva02_large(vit_base(16)).scale_attention().token()},
     {"eva02_large_patch14_clip_224", eva02_large(vit_large(14)).scale_attention().token()},
     {"eva02_large_patch14_clip_336", eva02_large(vit_large(14)).scale_attention().token().at(336)},
@@ -148,10 +156,12 @@ constexpr Variant variants[] = {
     {"vit_pe_core_base_patch16_224", pe_core(vit_base(16), 224)},
     {"vit_pe_core_large_patch14_336", pe_core(pe_large(24), 336)},
     {"vit_pe_lang_large_patch14_448", pe_other(pe_large(23), 448).ls()},
+    {"vit_pe_lang_gigantic_patch14_448", pe_other(pe_gigantic(47), 448).ls()},
     {"vit_pe_spatial_tiny_patch16_512", pe_other(vit_tiny(16), 512)},
     {"vit_pe_spatial_small_patch16_512", pe_other(vit_small(16), 512)},
     {"vit_pe_spatial_base_patch16_512", pe_other(vit_base(16), 512)},
     {"vit_pe_spatial_large_patch14_448", pe_other(pe_large(24), 448)},
+    {"vit_pe_spatial_gigantic_patch14_448", pe_other(pe_gigantic(50), 448).ls()},
     {"vit_small_patch16_rope_224", rope_vit(vit_small(16))},
     {"vit_base_patch16_rope_224", rope_vit(vit_base(16).with(&VisionTransformer::fc_norm, false))},
     {"vit_large_patch16_rope_224", rope_vit(vit_large(16))},
@@ -173,11 +183,16 @@ constexpr Variant variants[] = {
     {"vit_base_patch16_dinov3_qkvb", dinov3(vit_base(16))},
     {"vit_large_patch16_dinov3", dinov3(vit_large(16)).no_qkv_bias()},
     {"vit_large_patch16_dinov3_qkvb", dinov3(vit_large(16))},
+    {"vit_huge_plus_patch16_dinov3", dinov3(vit(16, 1280, 32, 20)).no_qkv_bias().swiglu(8)},
+    {"vit_huge_plus_patch16_dinov3_qkvb", dinov3(vit(16, 1280, 32, 20)).swiglu(8)},
     {"vit_small_patch16_lingbot", lingbot(vit_small(16))},
     {"vit_base_patch16_lingbot", lingbot(vit_base(16))},
     {"vit_large_patch16_lingbot", lingbot(vit_large(16))},
+    {"vit_giant_patch16_lingbot", lingbot(vit(16, 1536, 40, 24).ratio(8.0 / 3)).no_qkv_bias().swiglu(8)},
     {"vit_base_patch16_sapiens2", sapiens2(vit_base(16)).with(&Eva::grouped, false)},
     {"vit_large_patch16_sapiens2", sapiens2(vit_large(16))},
+    {"vit_huge_patch16_sapiens2", sapiens2(vit_huge(16))},
+    {"vit_giant_patch16_sapiens2", sapiens2(vit(16, 1536, 40, 24))},
 };
 // clang-format on
 

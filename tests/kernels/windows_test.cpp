@@ -135,7 +135,7 @@ TEST_CASE("one window's queries ask in all, and heads may take turns at the chan
     CAPTURE(interleaved);
     op.interleaved = interleaved;
     CHECK(difference(run_kernel(*make_kernel(op, parameters), x.tensors, repeated.shape),
-                     interleaved ? by_channel : by_head) < tolerance);
+                     interleaved ? by_channel : by_head) < attention_tolerance);
   }
 }
 
@@ -153,7 +153,7 @@ TEST_CASE("queries of every second row and column have the biases of their place
   op.bias = RelativeBias{.grid = {3, 5}, .table = 0, .symmetric = true, .stride = 2};
   FixedParameters parameters{distances};
   CHECK(difference(run_kernel(*make_kernel(op, parameters), x.tensors, x.tensors[0].shape), naive(x.q, x.v, 1)) <
-        tolerance);
+        attention_tolerance);
 }
 
 TEST_CASE("cosine attention takes directions, and biases that an MLP computes of offsets") {

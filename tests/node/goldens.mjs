@@ -22,9 +22,9 @@ export function assertGolden(what, { shape, data }, golden) {
   assert.ok(error <= tolerance * golden.max, `${what} differ by ${error} of ${golden.max}`);
 }
 
-/** The tensors of the checkpoint of `model` (for three channels) that a golden of this gain was made with. */
-export async function checkpointOf({ model, gain }) {
-  const random = await createModel(model, { threads: 1 });
+/** The tensors of the checkpoint of `model` (for three channels) that a golden was made with. */
+export async function checkpointOf({ model, gain, img_size: imgSize, sized_checkpoint: sized }) {
+  const random = await createModel(model, { threads: 1, ...(sized && { imgSize }) });
   try {
     return checkpoint(random.parameters(), gain);
   } finally {

@@ -23,10 +23,11 @@ const ofAnyChannels = ({ model, dtype, num_classes }) =>
   ['resnet34', 'tf_efficientnet_lite0'].includes(model) && dtype === 'float32' && num_classes === 1000;
 
 // The checkpoint of the case before, which often serves again.
-let last = { model: '', file: new Uint8Array() };
+let last = { of: '', file: new Uint8Array() };
 
 async function fileOf(golden) {
-  if (last.model !== golden.model) last = { model: golden.model, file: safetensors(await checkpointOf(golden)) };
+  const of = golden.sized_checkpoint ? `${golden.model} ${golden.img_size}` : golden.model;
+  if (last.of !== of) last = { of, file: safetensors(await checkpointOf(golden)) };
   return last.file;
 }
 

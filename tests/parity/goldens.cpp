@@ -38,8 +38,9 @@ DType dtype_of(std::string_view name) {
   throw std::runtime_error("goldens have no dtype " + std::string(name));
 }
 
-Golden read_golden(const rapidjson::Value& json) {
-  Golden golden{.model = json["model"].GetString(),
+Golden read_golden(const rapidjson::Value& json, std::string_view module) {
+  Golden golden{.module = std::string(module),
+                .model = json["model"].GetString(),
                 .in_chans = json["in_chans"].GetInt64(),
                 .num_classes = json["num_classes"].GetInt64(),
                 .global_pool = std::nullopt,
@@ -68,7 +69,8 @@ void read_file(const std::filesystem::path& path, std::vector<Golden>& goldens) 
   rapidjson::IStreamWrapper stream(file);
   rapidjson::Document document;
   if (document.ParseStream(stream).HasParseError()) throw std::runtime_error("cannot read " + path.string());
-  for (const auto& json : document["cases"].GetArray()) goldens.push_back(read_golden(json));
+  const std::string name = path.stem().string(), module = name.substr(0, name.find('-'));  // MODULE[-RELEASE].json
+  for (const auto& json : document["cases"].GetArray()) goldens.push_back(read_golden(json, module));
 }
 
 }  // namespace

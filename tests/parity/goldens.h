@@ -30,7 +30,7 @@ struct GoldenLevel {
 };
 
 struct Golden {
-  std::string model;
+  std::string module, model;
   int64_t in_chans, num_classes;
   std::optional<std::string> global_pool;
   std::optional<std::array<int64_t, 2>> img_size;             // of the model

@@ -394,8 +394,6 @@ def run_case(
     features, intermediates = model.forward_intermediates(images)
     logits = model.forward_head(features)
     features = features_of(features)
-    if getattr(model, "output_fmt", "NCHW") == "NHWC":
-        features, logits = (value.permute(0, 3, 1, 2) if value.ndim == 4 else value for value in (features, logits))
     named = [index for index, level in enumerate(model.feature_info) if level["module"]]
     info = feature_levels(arch, named, **changes)
     levels = [

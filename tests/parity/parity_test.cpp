@@ -1,8 +1,12 @@
 // Every architecture gives timm's numbers: logits, features and feature levels of goldens/*.json.
 //   wimm_parity [--shard I/N] [--up-to PARAMETERS] [NAME…]     a NAME may begin or end with *
+// --up-to selects models of at most so many parameters, and the smallest of each module.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -23,7 +27,7 @@ constexpr double tolerance = 1e-4;
 struct Selection {
   std::vector<std::string_view> names;
   size_t shard = 0, shards = 1;
-  uint64_t up_to = UINT64_MAX;  // parameters of a model
+  std::optional<uint64_t> up_to;  // parameters of a model
 };
 
 bool matches(std::string_view name, std::string_view pattern) {
@@ -32,13 +36,29 @@ bool matches(std::string_view name, std::string_view pattern) {
   return name == pattern;
 }
 
-bool selected(const Golden& golden, size_t index, const Selection& selection) {
-  if (golden.element_count > selection.up_to || index % selection.shards != selection.shard) return false;
-  if (selection.names.empty()) return true;
-  for (const std::string_view pattern : selection.names) {
-    if (matches(golden.model, pattern)) return true;
+// The first case of the smallest model of each module.
+std::map<std::string_view, const Golden*> smallest_of_modules(const std::vector<Golden>& goldens) {
+  std::map<std::string_view, const Golden*> smallest;
+  for (const Golden& golden : goldens) {
+    const Golden*& least = smallest[golden.module];
+    if (!least || golden.element_count < least->element_count) least = &golden;
   }
-  return false;
+  return smallest;
+}
+
+std::vector<const Golden*> select(const std::vector<Golden>& goldens, const Selection& selection) {
+  const auto smallest = smallest_of_modules(goldens);
+  const auto named = [&](const Golden& golden) {
+    return selection.names.empty() || std::ranges::any_of(selection.names, [&](std::string_view pattern) {
+             return matches(golden.model, pattern);
+           });
+  };
+  std::vector<const Golden*> selected;
+  for (const Golden& golden : goldens) {
+    const bool small = !selection.up_to || golden.element_count <= *selection.up_to;
+    if (named(golden) && (small || smallest.at(golden.module) == &golden)) selected.push_back(&golden);
+  }
+  return selected;
 }
 
 std::unique_ptr<Model> create(const Golden& golden, const StateDict& checkpoint, bool features_only) {
@@ -130,11 +150,11 @@ Selection parse(int argc, char** argv) {
 int main(int argc, char** argv) try {
   const Selection selection = parse(argc, argv);
   const std::vector<Golden> goldens = read_goldens();
+  const std::vector<const Golden*> selected = select(goldens, selection);
   size_t run_count = 0, failed = 0;
-  for (size_t i = 0; i < goldens.size(); ++i) {
-    if (!selected(goldens[i], i, selection)) continue;
+  for (size_t i = selection.shard; i < selected.size(); i += selection.shards) {
     ++run_count;
-    if (!report(goldens[i])) ++failed;
+    if (!report(*selected[i])) ++failed;
   }
   std::printf("%zu cases, %zu failed\n", run_count, failed);
   return run_count > 0 && failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
