@@ -108,7 +108,10 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     return (await this.#runOne('forward', 'forward', x, signal)) as Output;
   }
 
-  /** Images [N, C, H, W] → the last feature map [N, C, H, W], or a transformer's tokens [N, L, C], before pooling. */
+  /**
+   * Images [N, C, H, W] → the last feature map [N, C, H, W], or a transformer's tokens [N, L, C], before pooling. Errors:
+   * `ERR_INVALID_ARGUMENT` for CrossViT, which has two of them.
+   */
   async forwardFeatures(x: Tensor, options: CallOptions = {}): Promise<Tensor> {
     const { signal } = readOptions('forwardFeatures', options, callChecks);
     return this.#runOne('forwardFeatures', 'forwardFeatures', x, signal);

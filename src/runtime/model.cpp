@@ -59,9 +59,13 @@ Network build(std::string_view name, const ModelOptions& options) {
 
 // The values that the model is asked for.
 std::vector<NodeId> outputs_of(const Network& network, const ModelOptions& options) {
-  if (!options.features_only) return {network.features, network.pre_logits, network.logits};
   std::vector<NodeId> outputs;
-  for (const FeatureInfo& level : select_levels(network, options)) outputs.push_back(level.node);
+  if (options.features_only) {
+    for (const FeatureInfo& level : select_levels(network, options)) outputs.push_back(level.node);
+    return outputs;
+  }
+  if (network.features != no_id) outputs.push_back(network.features);
+  outputs.insert(outputs.end(), {network.pre_logits, network.logits});
   return outputs;
 }
 
@@ -81,6 +85,10 @@ struct Model::Impl {
                   features_only ? "this model was made with features_only: it gives feature maps alone"
                                 : "feature maps need a model made with features_only");
     const bool is_head = call == Call::forward_head || call == Call::pre_logits;
+    if (network.features == no_id && (is_head || call == Call::forward_features))
+      throw Error(ErrorCode::invalid_argument,
+                  "this model's features are of two branches, and no one tensor: embed the images, or make it with "
+                  "features_only");
     const NodeId source = is_head ? network.features : network.input;
     check_value(x, source);
     session->start(source, outputs_of(call), x);

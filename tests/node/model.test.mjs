@@ -120,6 +120,14 @@ test('numClasses and globalPool change the head', async () => {
   }
 });
 
+test('a model of two branches has no one tensor of features, but embeds', async () => {
+  const model = await createModel('crossvit_tiny_240');
+  const x = { data: new Float32Array(3 * 240 * 240), shape: [1, 3, 240, 240] };
+  await assert.rejects(model.forwardFeatures(x), { code: 'ERR_INVALID_ARGUMENT', message: /two branches/ });
+  assert.deepEqual((await model.embed(x)).shape, [1, model.numFeatures]);
+  model.dispose();
+});
+
 test('classify, embed and preprocess take images [I14]', async () => {
   const image = {
     data: Uint8Array.from({ length: 40 * 30 * 3 }, (_, i) => i % 251),

@@ -52,7 +52,7 @@ Golden read_golden(const rapidjson::Value& json, std::string_view module) {
                 .digest = json["state_dict"]["digest"].GetString(),
                 .element_count = json["state_dict"]["elements"].GetUint64(),
                 .logits = read_tensor(json["logits"]),
-                .features = read_tensor(json["features"]),
+                .features = json["features"].IsNull() ? std::nullopt : std::optional(read_tensor(json["features"])),
                 .levels = {}};
   if (json.HasMember("global_pool")) golden.global_pool = json["global_pool"].GetString();
   if (json.HasMember("img_size")) golden.img_size = {golden.input[2], golden.input[3]};

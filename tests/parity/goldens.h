@@ -40,7 +40,8 @@ struct Golden {
   Shape input;
   std::string digest;      // of the checkpoint's names and shapes
   uint64_t element_count;  // of the checkpoint
-  GoldenTensor logits, features;
+  GoldenTensor logits;
+  std::optional<GoldenTensor> features;  // none where timm's are several tensors
   std::vector<GoldenLevel> levels;
 };
 

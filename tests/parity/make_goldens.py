@@ -258,8 +258,13 @@ def round_to(value):
 
 
 def features_of(features):
-    """Those of the last branch, which wimm gives, where timm gives a list of several."""
+    """Those of the last branch, where timm gives a list of several."""
     return features[-1] if isinstance(features, list) else features
+
+
+def describe_features(model, features):
+    """None where they are several tensors, which wimm does not give."""
+    return None if isinstance(features, list) else describe(channels_first(model, features), 32)
 
 
 def choose_gain(model, shapes, size):
@@ -390,18 +395,16 @@ def run_case(
             model.norm.register_forward_hook(lambda module, inputs, output: tokens.append(output))
         features = model.forward_features(images)
         features = tokens[0] if tokens else features
-        return case | {"logits": describe(model(images), 96), "features": describe(features, 32), "levels": []}
+        return case | {"logits": describe(model(images), 96), "features": describe_features(model, features), "levels": []}
     features, intermediates = model.forward_intermediates(images)
     logits = model.forward_head(features)
-    features = features_of(features)
     named = [index for index, level in enumerate(model.feature_info) if level["module"]]
     info = feature_levels(arch, named, **changes)
     levels = [
         {"module": module, "channels": channels, "reduction": reduction} | describe(intermediates[index], 16)
         for (module, channels, reduction), index in zip(info, named, strict=True)
     ]
-    logits, features = channels_first(model, logits), channels_first(model, features)
-    return case | {"logits": describe(logits, 96), "features": describe(features, 32), "levels": levels}
+    return case | {"logits": describe(channels_first(model, logits), 96), "features": describe_features(model, features), "levels": levels}
 
 
 def fixed_size_case(index, arch):
