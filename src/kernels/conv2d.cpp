@@ -34,13 +34,13 @@ class ConvKernel final : public Kernel {
     const auto [low, high] = output_range(op.activation);
     const Padding& p = op.padding;
     xnn_operator_t created = nullptr;
-    check(xnn_create_convolution2d_nhwc_f32(
-              u32(p.top), u32(p.right), u32(p.bottom), u32(p.left), u32(op.kernel[0]), u32(op.kernel[1]),
-              u32(op.stride[0]), u32(op.stride[1]), u32(op.dilation[0]), u32(op.dilation[1]), u32(op.groups), group_in,
-              group_out, strides.inputs[0], out_stride_, weight.data(), bias.data(), low, high,
-              p.same ? XNN_FLAG_TENSORFLOW_SAME_PADDING : 0, nullptr, nullptr, &created),
-          layer_);
+    const xnn_status status = xnn_create_convolution2d_nhwc_f32(
+        u32(p.top), u32(p.right), u32(p.bottom), u32(p.left), u32(op.kernel[0]), u32(op.kernel[1]), u32(op.stride[0]),
+        u32(op.stride[1]), u32(op.dilation[0]), u32(op.dilation[1]), u32(op.groups), group_in, group_out,
+        strides.inputs[0], out_stride_, weight.data(), bias.data(), low, high,
+        p.same ? XNN_FLAG_TENSORFLOW_SAME_PADDING : 0, nullptr, nullptr, &created);
     operator_.reset(created);
+    check(status, layer_);
   }
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) override {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
+#include <new>
 #include <numeric>
 #include <unordered_set>
 
@@ -151,13 +153,29 @@ class HeaderHandler : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Hea
   bool has_dtype_ = false, has_shape_ = false, has_offsets_ = false;
 };
 
+// Memory for the parser, which does not ask whether there was any.
+struct ThrowingAllocator {
+  static constexpr bool kNeedFree = true;
+
+  void* Malloc(size_t bytes) { return Realloc(nullptr, 0, bytes); }
+  void* Realloc(void* block, size_t, size_t bytes) {
+    if (bytes == 0) {
+      Free(block);
+      return nullptr;
+    }
+    void* const resized = std::realloc(block, bytes);
+    return resized ? resized : throw std::bad_alloc();
+  }
+  static void Free(void* block) { std::free(block); }
+};
+
 // Entries in the header's order.
 std::vector<Entry> parse_header(const std::string& header, const ReadLimits& limits) {
   if (header.empty() || header.front() != '{') throw corrupt("does not begin with '{'");
   std::vector<Entry> entries;
   HeaderHandler handler(entries, limits);
   rapidjson::MemoryStream stream(header.data(), header.size());
-  rapidjson::Reader reader;
+  rapidjson::GenericReader<rapidjson::UTF8<>, rapidjson::UTF8<>, ThrowingAllocator> reader;
   constexpr unsigned kFlags =
       rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag | rapidjson::kParseValidateEncodingFlag;
   const rapidjson::ParseResult result = reader.Parse<kFlags>(stream, handler);

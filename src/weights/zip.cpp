@@ -183,6 +183,7 @@ void inflate_entry(const ByteSource& source, const ZipEntry& entry, std::span<st
     stream.next_out = reinterpret_cast<Bytef*>(rest.data());
     stream.avail_out = room;
     status = inflate(&stream, Z_NO_FLUSH);
+    if (status == Z_MEM_ERROR) throw std::bad_alloc();
     produced += room - stream.avail_out;
     if ((status != Z_OK && status != Z_STREAM_END) || produced > out.size()) {
       throw corrupt("the deflate data of entry " + quote(entry.name) +
