@@ -2,7 +2,7 @@
 #include "parity/synthetic.h"
 
 #include <cmath>
-#include <cstring>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -59,9 +59,8 @@ Tensor parameter(std::string_view name, const Shape& shape, double gain) {
     return {DType::int64, shape, std::vector<std::byte>(static_cast<size_t>(count) * sizeof(int64_t))};
   }
   const std::vector<float> values = fill(name, count, range_of(name, shape, gain));
-  Tensor tensor{DType::float32, shape, std::vector<std::byte>(values.size() * sizeof(float))};
-  std::memcpy(tensor.data.data(), values.data(), tensor.data.size());
-  return tensor;
+  const auto bytes = std::as_bytes(std::span(values));
+  return {DType::float32, shape, {bytes.begin(), bytes.end()}};
 }
 
 FloatTensor images(const Shape& shape) { return {shape, fill("input", element_count(shape), {0.0, 1.7})}; }
