@@ -155,7 +155,7 @@ class HeaderHandler : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Hea
 
 // Memory for the parser, which does not ask whether there was any.
 struct ThrowingAllocator {
-  static constexpr bool kNeedFree = true;
+  [[maybe_unused]] static constexpr bool kNeedFree = true;
 
   void* Malloc(size_t bytes) { return Realloc(nullptr, 0, bytes); }
   void* Realloc(void* block, size_t, size_t bytes) {
