@@ -39,8 +39,9 @@ class ConvKernel final : public Kernel {
         u32(op.stride[1]), u32(op.dilation[0]), u32(op.dilation[1]), u32(op.groups), group_in, group_out,
         strides.inputs[0], out_stride_, weight.data(), bias.data(), low, high,
         p.same ? XNN_FLAG_TENSORFLOW_SAME_PADDING : 0, nullptr, nullptr, &created);
+    // Without memory for the zeros of its padding XNNPACK gives success, and no operator.
+    check(status == xnn_status_success && !created ? xnn_status_out_of_memory : status, layer_);
     operator_.reset(created);
-    check(status, layer_);
   }
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) override {
