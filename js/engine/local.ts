@@ -149,7 +149,7 @@ export class LocalEngine implements Engine {
   async #reading<T>(file: WeightsFile | undefined, use: (source: NativeSource | undefined) => Promise<T>): Promise<T> {
     if (!file) return use(undefined);
     if (file.kind === 'bytes') return use(bytesSource(file.bytes));
-    if (file.kind === 'blob') return use(bytesSource(await this.#readBlob(file)));
+    if (file.kind === 'blob') return use(await this.#readBlob(file));
     const { openFile } = await import('../node/files.js');
     const source = openFile(file.path);
     try {
@@ -159,17 +159,17 @@ export class LocalEngine implements Engine {
     }
   }
 
-  async #readBlob({ blob, checksum }: WeightsFile & { kind: 'blob' }): Promise<Uint8Array> {
-    let bytes: Uint8Array;
+  async #readBlob({ blob, checksum }: WeightsFile & { kind: 'blob' }): Promise<NativeSource> {
+    let source: NativeSource;
     try {
-      bytes = new Uint8Array(await blob.arrayBuffer());
+      source = bytesSource(new Uint8Array(await blob.arrayBuffer()));
     } catch (cause) {
       throw new WimmError('ERR_OUT_OF_MEMORY', `a file of ${blob.size} bytes cannot be read into memory`, { cause });
     }
     // In JavaScript it would take ten times as long, since an engine is slow to optimise it.
-    if (checksum !== undefined && checksum !== textOfSums(...this.#call(() => this.module.checksum(bytes))))
+    if (checksum !== undefined && checksum !== textOfSums(...this.#call(() => this.module.checksum(source))))
       throw new WimmError('ERR_CACHE_CORRUPT', 'what the cache holds is damaged');
-    return bytes;
+    return source;
   }
 }
 

@@ -74,7 +74,7 @@ export interface NativeModule {
   adaptInputConv(weight: NativeTensor, inChans: number): NativeResult<NativeTensor>;
   preprocess(image: PixelImage, spec: PreprocessSpec): NativeResult<{ data: Float32Array; shape: number[] }>;
   /** The two sums of js/weights/checksum.ts. */
-  checksum(bytes: Uint8Array): NativeResult<[sum: number, sumOfSums: number]>;
+  checksum(source: NativeSource): NativeResult<[sum: number, sumOfSums: number]>;
   selfCheck(threads: number): NativeResult<boolean>;
   memory(): { heap: number; used: number };
 }

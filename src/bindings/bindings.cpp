@@ -177,8 +177,7 @@ class StateDictReader {
     return guarded([&] {
       if (next_ == weights_->tensors().size()) return val::undefined();
       const std::string& name = weights_->tensors()[next_].name;
-      const Tensor tensor = weights_->read(next_);
-      ++next_;
+      const Tensor tensor = weights_->read(next_++);
       if (finite) check_finite(tensor, name);
       val value = to_js(tensor);
       value.set("name", name);
@@ -195,16 +194,16 @@ val open_state_dict(const val& source, const val& key) {
   return guarded([&] { return val(std::make_unique<StateDictReader>(open(source, key))); });
 }
 
-// The two sums of bytes that JavaScript holds, which come here piece by piece.
-val checksum(const val& bytes) {
+// The two sums of a file.
+val checksum(const val& object) {
   return guarded([&] {
-    const auto size = bytes["length"].as<size_t>();
-    std::vector<std::byte> pieces(size_t{1} << 18);
+    const JsSource source(object);
+    std::vector<std::byte> buffer(size_t{1} << 18);
     Checksum sums;
-    for (size_t begin = 0; begin < size; begin += pieces.size()) {
-      const std::span<std::byte> piece(pieces.data(), std::min(pieces.size(), size - begin));
-      val(emscripten::typed_memory_view(piece.size(), reinterpret_cast<uint8_t*>(piece.data())))
-          .call<void>("set", bytes.call<val>("subarray", begin, begin + piece.size()));
+    for (uint64_t begin = 0; begin < source.size(); begin += buffer.size()) {
+      const auto size = static_cast<size_t>(std::min<uint64_t>(buffer.size(), source.size() - begin));
+      const auto piece = std::span(buffer).first(size);
+      source.read(begin, piece);
       sums.add(piece);
     }
     val result = val::array();
