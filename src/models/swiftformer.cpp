@@ -105,11 +105,8 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
     }
     network.add_level(x, 4 << stage, scope.path());
   }
-  x = root.batch_norm("norm", x);
-  network.features = x;
-  network.num_features = root.channels(x);
-  x = nn::select_pool(root, x, nn::pool_of(options.global_pool, {"avg", ""}), options.num_classes);
-  nn::distilled_classifier(network, root, x, x, options.num_classes);
+  nn::distilled_head(network, root, root.batch_norm("norm", x), nn::pool_of(options.global_pool, {"avg", ""}),
+                     options.num_classes);
   return network;
 }
 

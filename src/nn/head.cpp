@@ -78,6 +78,13 @@ void distilled_classifier(Network& network, const Scope& scope, NodeId x, NodeId
   network.logits = scope.scale(scope.add(logits, logits_dist), 0.5f);
 }
 
+void distilled_head(Network& network, const Scope& scope, NodeId x, std::string_view pool, int64_t num_classes) {
+  network.features = x;
+  network.num_features = scope.channels(x);
+  x = select_pool(scope, x, pool, num_classes);
+  distilled_classifier(network, scope, x, x, num_classes);
+}
+
 void distilled_norm_head(Network& network, const Scope& scope, NodeId x, std::string_view pool, int64_t num_classes,
                          bool distilled) {
   refuse_concatenation(pool);

@@ -33,6 +33,9 @@ void linear_classifier_head(Network& network, const Scope& scope, std::string_vi
 // A classifier "head" on x and another, "head_dist", on x_dist, their results averaged (arXiv 2012.12877).
 void distilled_classifier(Network& network, const Scope& scope, NodeId x, NodeId x_dist, int64_t num_classes);
 
+// The features x, pooled, and those two classifiers on them.
+void distilled_head(Network& network, const Scope& scope, NodeId x, std::string_view pool, int64_t num_classes);
+
 // The features x, pooled, then batch norm "head.bn" and a linear layer "head.l"; where it is distilled, averaged with
 // those of "head_dist".
 void distilled_norm_head(Network& network, const Scope& scope, NodeId x, std::string_view pool, int64_t num_classes,
