@@ -77,28 +77,14 @@ NodeId block(const Scope& scope, NodeId x, int64_t heads) {
 NodeId class_block(const Scope& scope, NodeId token, NodeId x, int64_t heads) {
   const int64_t channels = scope.channels(x);
   const Gammas gammas = declare_gammas(scope, channels);
-  const NodeId all = scope.layer_norm("norm1", scope.node(ConcatTokens{}, {token, x}, channels));
-  const Scope attn = scope["attn"];
-  const NodeId q = attn.linear("q", attn.node(SliceTokens{0, 1}, {all}, channels), channels);
-  const NodeId k = attn.linear("k", all, channels), v = attn.linear("v", all, channels);
-  const NodeId mixed = attn.linear("proj", nn::attend(attn, q, k, v, heads, heads), channels);
-  token = scope.add(token, scaled(scope, mixed, gammas.first));
+  const NodeId all = scope.layer_norm("norm1", nn::join_tokens(scope, token, x));
+  token = scope.add(token, scaled(scope, nn::class_attention(scope["attn"], all, heads), gammas.first));
   const NodeId refined = nn::mlp(scope["mlp"], scope.layer_norm("norm2", token), {.hidden = 4 * channels});
   return scope.add(token, scaled(scope, refined, gammas.second));
 }
 
-void head(Network& network, const Scope& root, NodeId x, std::string_view pool, int64_t num_classes) {
-  network.features = x;
-  network.token_features = true;
-  network.num_features = root.channels(x);
-  if (pool == "token") x = root["global_pool"].node(SelectToken{0}, {x}, root.channels(x));
-  if (pool == "avg")
-    x = root.global_pool("global_pool", root["global_pool"].node(DropTokens{1}, {x}, root.channels(x)), PoolKind::avg);
-  nn::linear_classifier(network, root, "head", x, num_classes);
-}
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
-  nn::pool_of(options.global_pool, {"token", "avg", ""});
+  const std::string_view pool = nn::pool_of(options.global_pool, {"token", "avg", ""});
   const auto& [_, channels, depth, heads, img_size] = find(variants, name);
   Network network;
   const Scope root(network.graph);
@@ -117,8 +103,8 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
   }
   NodeId last = root["cls_token"].node(LearnedTokens{token, 1}, {x}, channels);
   for (int64_t i = 0; i < class_blocks; ++i) last = class_block(root["blocks_token_only"][i], last, x, heads);
-  x = root.layer_norm("norm", root.node(ConcatTokens{}, {last, x}, channels));
-  head(network, root, x, options.global_pool.value_or("token"), options.num_classes);
+  x = root.layer_norm("norm", nn::join_tokens(root, last, x));
+  nn::token_classifier_head(network, root, x, pool, options.num_classes);
   return network;
 }
 

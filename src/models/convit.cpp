@@ -50,17 +50,6 @@ struct Builder {
                            : nn::self_attention(scope["attn"], normed, {.heads = variant.heads}));
     return scope.add(x, nn::mlp(scope["mlp"], scope.layer_norm("norm2", x), {.hidden = 4 * channels()}));
   }
-
-  void head(Network& network, NodeId x, const BuildOptions& options) const {
-    const std::string_view pool = nn::pool_of(options.global_pool, {"token", "avg", ""});
-    network.features = x;
-    network.token_features = true;
-    network.num_features = channels();
-    const Scope scope = root["global_pool"];
-    if (pool == "token") x = scope.node(SelectToken{0}, {x}, channels());
-    if (pool == "avg") x = root.global_pool("global_pool", scope.node(DropTokens{1}, {x}, channels()), PoolKind::avg);
-    nn::linear_classifier(network, root, "head", x, options.num_classes);
-  }
 };
 
 Network build(const Variant& variant, const BuildOptions& options) {
@@ -90,7 +79,8 @@ Network build(const Variant& variant, const BuildOptions& options) {
     network.add_level(nn::to_image(scope, patches, image), patch, scope.path());
   }
   for (int64_t i = 3; i > 0; --i) network.out_indices.push_back(depth - i);
-  builder.head(network, root.layer_norm("norm", x), options);
+  nn::token_classifier_head(network, root, root.layer_norm("norm", x),
+                            nn::pool_of(options.global_pool, {"token", "avg", ""}), options.num_classes);
   return network;
 }
 

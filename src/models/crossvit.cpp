@@ -46,8 +46,8 @@ constexpr int64_t stages = 3, patch_sizes[] = {12, 16};
 NodeId embed(const Scope& scope, NodeId x, int64_t channels, int64_t patch_size, bool dagger) {
   if (!dagger) return nn::patch_embed(scope, x, channels, patch_size);
   const Scope proj = scope["proj"];
-  x = proj.conv2d(
-      "0", x, {.out_channels = channels / 4, .kernel = 7, .stride = 4, .padding = nn::padding(3), .bias = true});
+  x = proj.conv2d("0", x,
+                  {.out_channels = channels / 4, .kernel = 7, .stride = 4, .padding = nn::padding(3), .bias = true});
   const bool small = patch_size == 12;
   x = proj.conv2d("2", proj.activate("1", x, Activation::relu),
                   {.out_channels = channels / 2,
@@ -55,18 +55,9 @@ NodeId embed(const Scope& scope, NodeId x, int64_t channels, int64_t patch_size,
                    .stride = small ? 3 : 2,
                    .padding = nn::padding(small ? 0 : 1),
                    .bias = true});
-  return proj.conv2d("4", proj.activate("3", x, Activation::relu),
-                     {.out_channels = channels,
-                      .kernel = 3,
-                      .stride = small ? 1 : 2,
-                      .padding = nn::padding(1),
-                      .bias = true});
-}
-
-NodeId first(const Scope& scope, NodeId x) { return scope.node(SliceTokens{0, 1}, {x}, scope.channels(x)); }
-NodeId rest(const Scope& scope, NodeId x) { return scope.node(DropTokens{1}, {x}, scope.channels(x)); }
-NodeId join(const Scope& scope, NodeId token, NodeId patches) {
-  return scope.node(ConcatTokens{}, {token, patches}, scope.channels(patches));
+  return proj.conv2d(
+      "4", proj.activate("3", x, Activation::relu),
+      {.out_channels = channels, .kernel = 3, .stride = small ? 1 : 2, .padding = nn::padding(1), .bias = true});
 }
 
 // A norm, an activation, and the other branch's channels.
@@ -77,12 +68,8 @@ NodeId project(const Scope& scope, NodeId token, int64_t channels) {
 
 // The first token attends to all.
 NodeId fuse(const Scope& scope, NodeId x, int64_t heads) {
-  const int64_t channels = scope.channels(x);
   const NodeId normed = scope.layer_norm("norm1", x);
-  const Scope attn = scope["attn"];
-  const NodeId q = attn.linear("wq", first(attn, normed), channels), k = attn.linear("wk", normed, channels),
-               v = attn.linear("wv", normed, channels);
-  return scope.add(first(scope, x), attn.linear("proj", nn::attend(attn, q, k, v, heads, heads), channels));
+  return scope.add(nn::first_token(scope, x), nn::class_attention(scope["attn"], normed, heads, {"wq", "wk", "wv"}));
 }
 
 Pair block(const Scope& scope, const Pair& x, const Variant& spec) {
@@ -96,13 +83,13 @@ Pair block(const Scope& scope, const Pair& x, const Variant& spec) {
   }
   const auto channels = [&](size_t i) { return scope.channels(x[i]); };
   for (size_t i = 0; i < 2; ++i)
-    tokens[i] = project(scope["projs"][static_cast<int64_t>(i)], first(scope, blocks[i]), channels(1 - i));
+    tokens[i] = project(scope["projs"][static_cast<int64_t>(i)], nn::first_token(scope, blocks[i]), channels(1 - i));
   for (size_t i = 0; i < 2; ++i)
-    fused[i] = fuse(scope["fusion"][static_cast<int64_t>(i)], join(scope, tokens[i], rest(scope, blocks[1 - i])),
-                    spec.heads);
+    fused[i] = fuse(scope["fusion"][static_cast<int64_t>(i)],
+                    nn::join_tokens(scope, tokens[i], nn::other_tokens(scope, blocks[1 - i])), spec.heads);
   for (size_t i = 0; i < 2; ++i)
-    fused[i] = join(scope, project(scope["revert_projs"][static_cast<int64_t>(i)], fused[i], channels(i)),
-                    rest(scope, blocks[i]));
+    fused[i] = nn::join_tokens(scope, project(scope["revert_projs"][static_cast<int64_t>(i)], fused[i], channels(i)),
+                               nn::other_tokens(scope, blocks[i]));
   return fused;
 }
 
@@ -113,7 +100,7 @@ void head(Network& network, const Scope& root, const Pair& x, std::string_view p
   for (size_t i = 0; i < 2; ++i) {
     const Scope scope = root["global_pool"][static_cast<int64_t>(i)];
     pooled[i] = pool == "token" ? scope.node(SelectToken{0}, {x[i]}, root.channels(x[i]))
-                                : scope.global_pool("avg", rest(scope, x[i]), PoolKind::avg);
+                                : scope.global_pool("avg", nn::other_tokens(scope, x[i]), PoolKind::avg);
   }
   const Scope scope = root["head"];
   network.classifier = {scope["0"].path(), scope["1"].path()};
@@ -155,7 +142,8 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
     images[i] = embed(scope, scaled_input, channels, patch_sizes[i], spec.dagger);
     const NodeId tokens = nn::to_tokens(scope, images[i]);
     x[i] = scope["pos_embed"].node(
-        positions[i], {join(scope, scope.node(LearnedTokens{class_tokens[i], 1}, {tokens}, channels), tokens)}, channels);
+        positions[i],
+        {nn::join_tokens(scope, scope.node(LearnedTokens{class_tokens[i], 1}, {tokens}, channels), tokens)}, channels);
   }
   std::array<Pair, stages> levels;
   for (int64_t i = 0; i < stages; ++i) levels[static_cast<size_t>(i)] = x = block(root["blocks"][i], x, spec);
@@ -163,7 +151,7 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
     for (int64_t i = 0; i < stages; ++i) {
       const Scope scope = root["blocks"][i];
       const NodeId image =
-          nn::to_image(scope, rest(scope, levels[static_cast<size_t>(i)][branch]), images[branch]);
+          nn::to_image(scope, nn::other_tokens(scope, levels[static_cast<size_t>(i)][branch]), images[branch]);
       const int64_t reduction = (patch_sizes[branch] * sizes[0][0] + sizes[branch][0] / 2) / sizes[branch][0];
       network.add_level(image, reduction, scope.path());
     }

@@ -67,24 +67,10 @@ struct Builder {
   void block(const Scope& scope, NodeId& inner, NodeId& outer) const {
     inner = scope.add(inner, attention(scope["attn_in"], scope.layer_norm("norm_in", inner, eps), inner_heads));
     inner = scope.add(inner, mlp(scope["mlp_in"], scope.layer_norm("norm_mlp_in", inner, eps)));
-    const int64_t channels = variant.channels;
-    const NodeId token = scope.node(SliceTokens{0, 1}, {outer}, channels),
-                 patches = scope.node(DropTokens{1}, {outer}, channels);
-    outer = scope.node(ConcatTokens{}, {token, scope.add(patches, project(scope, inner, outer))}, channels);
+    const NodeId token = nn::first_token(scope, outer), patches = nn::other_tokens(scope, outer);
+    outer = nn::join_tokens(scope, token, scope.add(patches, project(scope, inner, outer)));
     outer = scope.add(outer, attention(scope["attn_out"], scope.layer_norm("norm_out", outer, eps), variant.heads));
     outer = scope.add(outer, mlp(scope["mlp"], scope.layer_norm("norm_mlp", outer, eps)));
-  }
-
-  void head(Network& network, NodeId x, const BuildOptions& options) const {
-    const std::string_view pool = nn::pool_of(options.global_pool, {"token", "avg", ""});
-    const Scope scope = root["global_pool"];
-    network.features = x;
-    network.token_features = true;
-    network.num_features = variant.channels;
-    if (pool == "token") x = scope.node(SelectToken{0}, {x}, variant.channels);
-    if (pool == "avg")
-      x = root.global_pool("global_pool", scope.node(DropTokens{1}, {x}, variant.channels), PoolKind::avg);
-    nn::linear_classifier(network, root, "head", x, options.num_classes);
   }
 };
 
@@ -119,7 +105,8 @@ Network build(const Variant& variant, const BuildOptions& options) {
     network.add_level(scope.node(ToImage{grid}, {patches}, channels), patch, scope.path());
   }
   for (int64_t i = 3; i > 0; --i) network.out_indices.push_back(depth - i);
-  builder.head(network, root.layer_norm("norm", outer, eps), options);
+  nn::token_classifier_head(network, root, root.layer_norm("norm", outer, eps),
+                            nn::pool_of(options.global_pool, {"token", "avg", ""}), options.num_classes);
   return network;
 }
 

@@ -71,14 +71,11 @@ NodeId attention(const Scope& scope, NodeId x, int64_t heads) {
 }
 
 // The first token attends to all.
-NodeId class_attention(const Scope& scope, NodeId x, int64_t heads) {
+NodeId token_attention(const Scope& scope, NodeId x, int64_t heads) {
   const int64_t channels = scope.channels(x);
   const NodeId kv = scope.linear("kv", x, 2 * channels, false);
-  const NodeId q = scope.linear("q", scope.node(SliceTokens{0, 1}, {x}, channels), channels, false);
-  Attention op = nn::attention_of(3 * channels, heads);
-  op.k.begin = 0;
-  op.v.begin = channels;
-  return scope.linear("proj", scope.node(op, {q, kv, kv}, channels), channels);
+  const NodeId q = scope.linear("q", nn::first_token(scope, x), channels, false);
+  return scope.linear("proj", nn::attend_to(scope, q, kv, heads), channels);
 }
 
 template <class Mix>
@@ -89,10 +86,10 @@ NodeId block(const Scope& scope, NodeId x, int64_t mlp_ratio, Mix&& mix) {
 
 NodeId class_block(const Scope& scope, NodeId x, int64_t heads, int64_t mlp_ratio) {
   const int64_t channels = scope.channels(x);
-  NodeId token = scope.node(SliceTokens{0, 1}, {x}, channels);
-  token = scope.add(token, class_attention(scope["attn"], norm(scope, "norm1", x), heads));
+  NodeId token = nn::first_token(scope, x);
+  token = scope.add(token, token_attention(scope["attn"], norm(scope, "norm1", x), heads));
   token = scope.add(token, nn::mlp(scope["mlp"], norm(scope, "norm2", token), {.hidden = mlp_ratio * channels}));
-  return scope.node(ConcatTokens{}, {token, scope.node(DropTokens{1}, {x}, channels)}, channels);
+  return nn::join_tokens(scope, token, nn::other_tokens(scope, x));
 }
 
 // The logits of the pooled token, and half of the highest that any patch gives.

@@ -69,39 +69,17 @@ struct Builder {
     return scope.add(x, scaled(scope, gamma2, mlp(scope["mlp"], scope.layer_norm("norm2", x))));
   }
 
-  NodeId first(const Scope& scope, NodeId x) const { return scope.node(SliceTokens{0, 1}, {x}, variant.channels); }
-  NodeId rest(const Scope& scope, NodeId x) const { return scope.node(DropTokens{1}, {x}, variant.channels); }
-  NodeId join(const Scope& scope, NodeId first, NodeId rest) const {
-    return scope.node(ConcatTokens{}, {first, rest}, variant.channels);
-  }
-
-  // The class token attends to all.
-  NodeId class_attention(const Scope& scope, NodeId x) const {
-    const int64_t channels = variant.channels;
-    const NodeId q = scope.linear("q", first(scope, x), channels), k = scope.linear("k", x, channels),
-                 v = scope.linear("v", x, channels);
-    return scope.linear("proj", nn::attend(scope, q, k, v, variant.heads, variant.heads), channels);
-  }
-
   NodeId class_block(const Scope& scope, NodeId x) const {
     const Affine gamma1 = gamma(scope, "gamma1"), gamma2 = gamma(scope, "gamma2");
     const NodeId normed = scope.layer_norm("norm1", x);
-    const NodeId attended = join(scope, class_attention(scope["attn"], normed), rest(scope, normed));
+    const NodeId attended = nn::join_tokens(scope, nn::class_attention(scope["attn"], normed, variant.heads),
+                                            nn::other_tokens(scope, normed));
     x = scope.add(x, scaled(scope, gamma1, attended));
-    x = variant.norms_all_tokens ? scope.layer_norm("norm2", x)
-                                 : join(scope, scope.layer_norm("norm2", first(scope, x)), rest(scope, x));
-    const NodeId token = scaled(scope, gamma2, mlp(scope["mlp"], first(scope, x)));
-    return scope.add(x, join(scope, token, rest(scope, x)));
-  }
-
-  void head(Network& network, NodeId x, const BuildOptions& options) const {
-    const std::string_view pool = nn::pool_of(options.global_pool, {"token", "avg", ""});
-    network.features = x;
-    network.token_features = true;
-    network.num_features = variant.channels;
-    if (pool == "token") x = root["global_pool"].node(SelectToken{0}, {x}, variant.channels);
-    if (pool == "avg") x = root.global_pool("global_pool", rest(root, x), PoolKind::avg);
-    nn::linear_classifier(network, root, "head", x, options.num_classes);
+    x = variant.norms_all_tokens
+            ? scope.layer_norm("norm2", x)
+            : nn::join_tokens(scope, scope.layer_norm("norm2", nn::first_token(scope, x)), nn::other_tokens(scope, x));
+    const NodeId token = scaled(scope, gamma2, mlp(scope["mlp"], nn::first_token(scope, x)));
+    return scope.add(x, nn::join_tokens(scope, token, nn::other_tokens(scope, x)));
   }
 };
 
@@ -124,9 +102,10 @@ Network build(const Variant& variant, const BuildOptions& options) {
     network.add_level(nn::to_image(scope, x, image), variant.patch_size, scope.path());
   }
   for (int64_t i = 3; i > 0; --i) network.out_indices.push_back(variant.depth - i);
-  x = builder.join(root, root["cls_token"].node(LearnedTokens{cls_token, 1}, {x}, channels), x);
+  x = nn::join_tokens(root, root["cls_token"].node(LearnedTokens{cls_token, 1}, {x}, channels), x);
   for (int64_t i = 0; i < 2; ++i) x = builder.class_block(root["cls_attn_blocks"][i], x);
-  builder.head(network, root.layer_norm("norm", x), options);
+  nn::token_classifier_head(network, root, root.layer_norm("norm", x),
+                            nn::pool_of(options.global_pool, {"token", "avg", ""}), options.num_classes);
   return network;
 }
 

@@ -67,6 +67,17 @@ void linear_classifier_head(Network& network, const Scope& scope, std::string_vi
   linear_classifier(network, scope, name, select_pool(scope, x, pool, num_classes), num_classes);
 }
 
+void token_classifier_head(Network& network, const Scope& scope, NodeId x, std::string_view pool, int64_t num_classes) {
+  const int64_t channels = scope.channels(x);
+  network.features = x;
+  network.token_features = true;
+  network.num_features = channels;
+  const Scope place = scope["global_pool"];
+  if (pool == "token") x = place.node(SelectToken{0}, {x}, channels);
+  if (pool == "avg") x = scope.global_pool("global_pool", place.node(DropTokens{1}, {x}, channels), PoolKind::avg);
+  linear_classifier(network, scope, "head", x, num_classes);
+}
+
 void distilled_classifier(Network& network, const Scope& scope, NodeId x, NodeId x_dist, int64_t num_classes) {
   network.classifier = {scope["head"].path(), scope["head_dist"].path()};
   network.pre_logits = network.logits = scope.scale(scope.add(x, x_dist), 0.5f);

@@ -30,6 +30,10 @@ void linear_classifier(Network& network, const Scope& scope, std::string_view na
 void linear_classifier_head(Network& network, const Scope& scope, std::string_view name, NodeId x,
                             std::string_view pool, int64_t num_classes);
 
+// The features x, tokens behind a class token, pooled ("token": that one, "avg": the others), then the classifier
+// "head".
+void token_classifier_head(Network& network, const Scope& scope, NodeId x, std::string_view pool, int64_t num_classes);
+
 // A classifier "head" on x and another, "head_dist", on x_dist, their results averaged (arXiv 2012.12877).
 void distilled_classifier(Network& network, const Scope& scope, NodeId x, NodeId x_dist, int64_t num_classes);
 

@@ -73,6 +73,19 @@ NodeId patch_embed(const Scope& scope, NodeId x, int64_t channels, int64_t patch
   return x;
 }
 
+NodeId first_token(const Scope& scope, NodeId x) { return scope.node(SliceTokens{0, 1}, {x}, scope.channels(x)); }
+NodeId other_tokens(const Scope& scope, NodeId x) { return scope.node(DropTokens{1}, {x}, scope.channels(x)); }
+NodeId join_tokens(const Scope& scope, NodeId first, NodeId others) {
+  return scope.node(ConcatTokens{}, {first, others}, scope.channels(others));
+}
+
+NodeId class_attention(const Scope& scope, NodeId x, int64_t heads, const std::array<std::string_view, 3>& layers) {
+  const int64_t channels = scope.channels(x);
+  const NodeId q = scope.linear(layers[0], first_token(scope, x), channels), k = scope.linear(layers[1], x, channels),
+               v = scope.linear(layers[2], x, channels);
+  return scope.linear("proj", attend(scope, q, k, v, heads, heads), channels);
+}
+
 NodeId attend_to(const Scope& scope, NodeId q, NodeId kv, int64_t heads) {
   const int64_t channels = scope.channels(q), depth = channels / heads;
   const Attention op{.heads = heads,

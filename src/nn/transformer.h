@@ -42,6 +42,15 @@ NodeId attend(const Scope& scope, NodeId qkv, int64_t heads);
 NodeId attend_to(const Scope& scope, NodeId q, NodeId kv, int64_t heads);
 NodeId attend_by(const Scope& scope, NodeId qk, NodeId v, int64_t heads);
 
+// The first token, the others, and a first one with others: [N, L, C] ↔ [N, 1, C] and [N, L - 1, C].
+NodeId first_token(const Scope& scope, NodeId x);
+NodeId other_tokens(const Scope& scope, NodeId x);
+NodeId join_tokens(const Scope& scope, NodeId first, NodeId others);
+
+// The first token's attention to all (arXiv 2103.17239), by layers of these names and "proj": [N, L, C] → [N, 1, C].
+NodeId class_attention(const Scope& scope, NodeId x, int64_t heads,
+                       const std::array<std::string_view, 3>& layers = {"q", "k", "v"});
+
 struct SelfAttention {
   int64_t heads;
   bool qkv_bias = false;
