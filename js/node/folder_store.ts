@@ -1,6 +1,6 @@
 // Downloads kept in a folder. An entry is a JSON file named by the digest of its address, which names a data file by the
 // digest of its content. Both are written under a temporary name and renamed, so that a reader sees an old or a new
-// entry, never a mixture.
+// entry, never a mixture. Data that was replaced stays for a day: another process may be about to open it.
 
 import type { FileHandle } from 'node:fs/promises';
 
@@ -76,16 +76,36 @@ export class FolderStore implements Store {
     await fs.rename(temporary, this.#dataPath(sha256));
     const record = this.#temporaryPath();
     await fs.writeFile(record, JSON.stringify({ sha256, validator } satisfies Record));
+    await this.#touch(this.#recordPath(url));
     await fs.rename(record, this.#recordPath(url));
   }
 
-  /** Removes what processes that died have left. */
+  /** Makes the data that a record names new, if there is any. */
+  async #touch(recordPath: string): Promise<void> {
+    const now = new Date();
+    const replaced = await this.#named(recordPath);
+    if (replaced) await fs.utimes(replaced, now, now).catch(() => {});
+  }
+
+  /** Removes what processes that died have left, and data that no entry has named for a day. */
   async #sweep(): Promise<void> {
-    for (const name of await fs.readdir(this.folder)) {
-      if (!name.endsWith('.tmp')) continue;
-      const file = path.join(this.folder, name);
-      const age = Date.now() - (await fs.stat(file).catch(() => ({ mtimeMs: Infinity }))).mtimeMs;
-      if (age > dayMilliseconds || isAbandoned(name)) await fs.rm(file, { force: true });
+    const files = (await fs.readdir(this.folder)).map((name) => path.join(this.folder, name));
+    const isOld = async (file: string) =>
+      Date.now() - (await fs.stat(file).catch(() => ({ mtimeMs: Infinity }))).mtimeMs > dayMilliseconds;
+    for (const file of files.filter((file) => file.endsWith('.tmp')))
+      if (isAbandoned(path.basename(file)) || (await isOld(file))) await fs.rm(file, { force: true });
+    const records = files.filter((file) => file.endsWith('.json'));
+    const named = new Set(await Promise.all(records.map((record) => this.#named(record))));
+    for (const file of files.filter((file) => file.endsWith('.weights')))
+      if (!named.has(file) && (await isOld(file))) await fs.rm(file, { force: true });
+  }
+
+  /** The data file that a record names, if it can be read. */
+  async #named(recordPath: string): Promise<string | undefined> {
+    try {
+      return this.#dataPath((JSON.parse(await fs.readFile(recordPath, 'utf8')) as Record).sha256);
+    } catch {
+      return undefined;
     }
   }
 

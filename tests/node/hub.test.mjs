@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
-import { createModel } from 'wimm';
+import { createModel, loadStateDict } from 'wimm';
 
 import { images, rejects, safetensors, serve, temporaryFolder, weightsOf } from './support.mjs';
 
@@ -25,6 +25,7 @@ const bytes = safetensors(weightsOf(template));
 template.dispose();
 const otherBytes = bytes.slice();
 otherBytes.fill(0, bytes.length - 4000);
+const digestOf = (content) => createHash('sha256').update(content).digest('hex');
 
 const repository = '/timm/resnet18.a1_in1k/resolve/main';
 const good = (content) => (_, response) => response.writeHead(200, { 'content-length': content.length }).end(content);
@@ -271,6 +272,28 @@ test('an entry with an ETag is verified, and replaced when the server has anothe
   assert.deepEqual(await load(), second);
 });
 
+test('data that an entry has named stays for a day after it was replaced, and no longer', async () => {
+  const versions = [1, 2, 3].map((value) =>
+    safetensors(new Map([['weight', { shape: [1], data: Float32Array.of(value) }]])),
+  );
+  const path = `${repository}/one.safetensors`;
+  const loadAfterYears = async (content) => {
+    for (const name of cached()) utimesSync(join(cacheFolder(), name), 0, 0);
+    const etag = `"${digestOf(content)}"`;
+    routes[path] = (_, response) => response.writeHead(200, { etag, 'content-length': content.length }).end(content);
+    await loadStateDict(`${hub}${path}`);
+  };
+  const data = () => new Set(cached().filter((name) => name.endsWith('.weights')));
+  const namesOf = (...contents) => new Set(contents.map((content) => `${digestOf(content)}.weights`));
+  const [first, second, third] = versions;
+  await loadAfterYears(first);
+  assert.deepEqual(data(), namesOf(first));
+  await loadAfterYears(second);
+  assert.deepEqual(data(), namesOf(first, second));
+  await loadAfterYears(third);
+  assert.deepEqual(data(), namesOf(second, third));
+});
+
 test('an entry without an ETag is verified by its date', async () => {
   const date = 'Thu, 01 Jan 2026 00:00:00 GMT';
   const seen = [];
@@ -359,7 +382,7 @@ test("a store of one's own is used [K07]", async () => {
 });
 
 test('a digest that differs fails closed [N14]', async () => {
-  const integrity = `sha256-${createHash('sha256').update(bytes).digest('hex')}`;
+  const integrity = `sha256-${digestOf(bytes)}`;
   await load({ integrity });
   process.env.XDG_CACHE_HOME = cacheHome = temporaryFolder();
   routes[`${repository}/model.safetensors`] = good(otherBytes);
