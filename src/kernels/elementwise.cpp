@@ -228,7 +228,7 @@ void apply_activation(Activation activation, Rows<const float> x, Rows<float> y,
 ScaleShift read_affine(const Affine& op, int64_t channels, std::string_view layer, ParameterReader& reader) {
   const auto read = [&](ParameterId id, float otherwise) {
     std::vector<float> values = id == no_id ? std::vector<float>(channels, otherwise) : reader.read(id);
-    if (values.size() == 1) values.assign(channels, values[0]);
+    if (values.size() == 1) values = std::vector<float>(channels, values[0]);
     return values;
   };
   ScaleShift affine{read(op.weight, 1), read(op.bias, 0)};
