@@ -118,10 +118,11 @@ void rename_efficientnet(const std::vector<TensorInfo>& tensors, std::span<const
   }
 }
 
-// What older models of timm and their authors keep, and newer ones compute.
+// What models of timm, mostly older ones, and of their authors keep, and ours compute.
 void drop_buffers(std::span<const std::string> parameters, std::vector<std::string>& names) {
   for (std::string& name : names)
-    for (const std::string_view buffer : {"relative_position_index", "relative_coords_table", "attn_mask"})
+    for (const std::string_view buffer :
+         {"relative_position_index", "relative_coords_table", "attention_bias_idxs", "attn_mask"})
       if (name.find(buffer) != std::string::npos && !contains(parameters, name)) name.clear();
 }
 

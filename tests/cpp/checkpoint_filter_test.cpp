@@ -262,6 +262,11 @@ TEST_CASE("the names of Swin's authors become timm's, without what models comput
   CHECK(names_of({"layers.0.downsample.reduction.weight"}, {}) == Names{"layers.0.downsample.reduction.weight"});
 }
 
+TEST_CASE("indices that EfficientFormer's files have and models compute are left out") {
+  CHECK(names_of({"token_mixer.attention_biases", "token_mixer.attention_bias_idxs"},
+                 {"token_mixer.attention_biases"}) == Names{"token_mixer.attention_biases"});
+}
+
 TEST_CASE("layer scales keep their names where they are those of BEiT") {
   const Names names = {"blocks.0.gamma_1", "blocks.1.gamma_2"};
   CHECK(names_of(names, {"blocks.0.norm1.weight", "patch_embed.proj.weight", "blocks.0.gamma_1"}) == names);
