@@ -1,8 +1,9 @@
 // How much of timm is covered: node scripts/coverage.mjs [--check]
 //
 // For each module and in all, of the names that timm 1.0.31 and 0.3.4 list: those that createModel creates, and those that a
-// golden proves; the pretrained tags of timm 1.0.31, and those whose models are created; the layouts of authors' checkpoints
-// that a golden proves; and the input channels of the goldens. With --check, a name that is created without a golden is a failure.
+// golden proves; the pretrained tags of timm 1.0.31, and those whose models are created; the layouts of checkpoints that a
+// golden proves, of the Hugging Face Hub and of authors; and the input channels of the goldens. With --check, a name that is
+// created without a golden is a failure, and a module that is created and has tags, but no golden of the Hub's layout.
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -13,17 +14,21 @@ const { catalogue, listModules, resolveModel } = await importSource(['catalogue/
 
 // By architecture, the input channels of its goldens.
 function readGoldens() {
-  const folder = join(root, 'tests/parity/goldens');
   const channels = new Map();
-  for (const file of readdirSync(folder)) {
-    for (const { model, in_chans } of JSON.parse(readFileSync(join(folder, file), 'utf8')).cases)
+  for (const file of readdirSync(join(root, 'tests/parity/goldens'))) {
+    for (const { model, in_chans } of readParity(join('goldens', file)).cases)
       channels.set(model, (channels.get(model) ?? new Set()).add(in_chans));
   }
   return channels;
 }
 
-// The models of goldens of authors' checkpoints, one for each layout.
-const layouts = JSON.parse(readFileSync(join(root, 'tests/parity/filter_goldens.json'), 'utf8'));
+// The models of goldens of checkpoints, one for each layout.
+const layouts = readParity('filter_goldens.json');
+const hubLayouts = readParity('hub_goldens.json');
+
+function readParity(file) {
+  return JSON.parse(readFileSync(join(root, 'tests/parity', file), 'utf8'));
+}
 
 // Names and modules as timm lists them, by release.
 const releases = {
@@ -50,17 +55,29 @@ function count(models, goldens) {
   };
 }
 
+function tagsOf(architectures) {
+  return architectures.flatMap((architecture) => architecture.tags.filter((tag) => architecture.hasWeights(tag)));
+}
+
+// The modules that are created and have weights, and how those load nothing proves.
+function modulesWithoutHub() {
+  const proven = new Set(hubLayouts.map(({ module }) => module));
+  return listModules().filter((module) => {
+    const models = releases['1.0.31'].filter((model) => model.module === module && created(model.name));
+    return tagsOf(models).length > 0 && !proven.has(module);
+  });
+}
+
 function row(title, goldens, belongs) {
   const counts = Object.values(releases).map((models) => count(models.filter(belongs), goldens));
   const models = releases['1.0.31'].filter(belongs);
-  const tags = (architectures) =>
-    architectures.flatMap((architecture) => architecture.tags.filter((tag) => architecture.hasWeights(tag))).length;
   const loaded = models.filter(({ name }) => created(name));
   const names = new Set(models.map(({ name }) => name));
+  const ofModels = (entries) => entries.filter(({ model }) => names.has(model)).length;
   const channels = [...new Set(counts.flatMap(({ channels }) => channels))].sort((a, b) => a - b);
   const figures = [
     ...counts.flatMap(({ listed, created, golden }) => [listed, created, golden]),
-    ...[tags(models), tags(loaded), layouts.filter(({ model }) => names.has(model)).length],
+    ...[tagsOf(models).length, tagsOf(loaded).length, ofModels(hubLayouts), ofModels(layouts)],
   ];
   return [title.padEnd(28), ...figures.map((figure) => String(figure).padStart(7)), '  ', channels.join(' ')].join(' ');
 }
@@ -74,8 +91,8 @@ runMain(async () => {
   console.log(
     [
       'module'.padEnd(28),
-      ...['listed', 'created', 'golden', 'listed', 'created', 'golden', 'tags', 'loaded', 'layouts'].map((head) =>
-        head.padStart(7),
+      ...['listed', 'created', 'golden', 'listed', 'created', 'golden', 'tags', 'loaded', 'hub', 'authors'].map(
+        (head) => head.padStart(7),
       ),
       '   inChans of goldens',
     ].join(' '),
@@ -85,4 +102,7 @@ runMain(async () => {
   const missing = new Set(all.map(({ name }) => created(name)).filter((name) => name && !goldens.has(name)));
   if (process.argv.includes('--check') && missing.size > 0)
     throw new UserError(`created, but without a golden: ${[...missing].join(', ')}`);
+  const unproven = modulesWithoutHub();
+  if (process.argv.includes('--check') && unproven.length > 0)
+    throw new UserError(`with weights, but without a golden of the Hub's layout: ${unproven.join(', ')}`);
 });

@@ -8,16 +8,22 @@ import { after } from 'node:test';
 
 /** The bytes of a safetensors file. `tensors`: name → { shape, data: Float32Array }. */
 export function safetensors(tensors) {
+  const sizes = [...tensors].map(([name, { dtype, shape, data }]) => [name, { dtype, shape, size: data.byteLength }]);
+  const chunks = [...tensors.values()].map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+  return new Uint8Array(Buffer.concat([safetensorsHead(sizes), ...chunks]));
+}
+
+/** What comes before the data of tensors [name, { shape, size in bytes }]. */
+export function safetensorsHead(tensors) {
   const header = Object.create(null);
   let end = 0;
-  for (const [name, { dtype = 'F32', shape, data }] of tensors) {
-    header[name] = { dtype, shape, data_offsets: [end, (end += data.byteLength)] };
+  for (const [name, { dtype = 'F32', shape, size }] of tensors) {
+    header[name] = { dtype, shape, data_offsets: [end, (end += size)] };
   }
   const text = Buffer.from(JSON.stringify(header));
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(text.length));
-  const chunks = [...tensors.values()].map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength));
-  return new Uint8Array(Buffer.concat([length, text, ...chunks]));
+  return Buffer.concat([length, text]);
 }
 
 /** Made-up weights of the names and shapes of `model`, small enough to keep activations near one. */

@@ -251,6 +251,7 @@ CASES = [
     (mobile_clip_fastvit, "fastvit_mci0", dict(num_classes=64)),
     (ghostnet_authors, "ghostnetv3_050", dict(num_classes=1000)),
     (mmdet_cspnext, "cspnext_tiny", dict(num_classes=0)),
+    (open_clip, "vitamin_small_224", dict(img_size=(96, 128), num_classes=384)),
 ]
 
 
