@@ -21,9 +21,18 @@ const pinned = (name) => pins.shipped[name].version;
 const oldestEmscripten = [3, 1, 60];
 
 // How the libraries of each variant are built, or the name of the variant whose libraries it shares: the sanitizers watch
-// our code alone. Variants that read weight files and do nothing else (null) need zlib alone, which they compile.
+// our code alone, but for that of threads, which has to see how the libraries' threads wait for each other. Variants that
+// read weight files and do nothing else (null) need zlib alone, which they compile.
+const watchThreads = '-g1 -fno-omit-frame-pointer -fsanitize=thread';
 const libraryOptions = {
   native: { WIMM_THREADS: 'ON' },
+  'native-tsan': {
+    WIMM_THREADS: 'ON',
+    CMAKE_C_COMPILER: 'clang',
+    CMAKE_CXX_COMPILER: 'clang++',
+    CMAKE_C_FLAGS: watchThreads,
+    CMAKE_CXX_FLAGS: watchThreads,
+  },
   'native-asan': 'native',
   'fuzz-models': 'native',
   fuzz: null,
@@ -113,7 +122,9 @@ async function source(name) {
 async function libraries(variant, sources, emscriptenFolder) {
   if (typeof libraryOptions[variant] === 'string') return libraries(libraryOptions[variant], sources, emscriptenFolder);
   const options = { ...libraryOptions[variant], ...sources, CMAKE_BUILD_TYPE: 'Release' };
-  const compiler = emscriptenFolder ? join(emscriptenFolder, 'emcc') : (process.env.CXX ?? 'c++');
+  const compiler = emscriptenFolder
+    ? join(emscriptenFolder, 'emcc')
+    : (options.CMAKE_CXX_COMPILER ?? process.env.CXX ?? 'c++');
   if (emscriptenFolder) options.WIMM_EMSCRIPTEN = emscriptenFolder;
   const files = readdirSync(join(root, 'cmake/third-party'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

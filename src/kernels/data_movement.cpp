@@ -130,7 +130,7 @@ class WindowsKernel final : public Kernel {
   }
 
   void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
-    const auto [height, width] = size_;
+    const int64_t height = size_[0], width = size_[1];
     const int64_t down = image_[1] / height, across = image_[2] / width, floats = width * image_[3];
     pool.parallel_for(image_[0] * down * across * height, 4, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {  // a row of a window

@@ -100,7 +100,7 @@ void Int8Gemm::multiply(const Quantized* quantized, std::span<const QuantizedSca
       }
       for (int64_t r = 0; r < std::min(tile_rows, count - first); ++r) {
         const auto [scale, zero] = scales[first + r];
-        const auto finish = [&](i32x4 sums, int64_t c) {
+        const auto finish = [&, scale = scale, zero = zero](i32x4 sums, int64_t c) {
           i32x4 weights;
           std::memcpy(&weights, &sums_[column + c], sizeof weights);
           const f32x4 value = __builtin_convertvector(sums - weights * zero, f32x4);

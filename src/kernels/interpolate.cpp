@@ -54,14 +54,14 @@ class InterpolateKernel final : public Kernel {
   void row(const float* image, const Tap& rows, float* out) const {
     const int64_t channels = in_[3], line = in_[2] * channels;
     const float *upper = image + rows.first * line, *lower = image + rows.second * line;
-    for (const auto& [left, right, weight] : columns_) {
+    for (const Tap& columns : columns_) {
       if (mode_ == Interpolate::Mode::nearest) {
-        std::memcpy(out, upper + left * channels, static_cast<size_t>(channels) * sizeof(float));
+        std::memcpy(out, upper + columns.first * channels, static_cast<size_t>(channels) * sizeof(float));
       } else {
-        map4(upper + left * channels, out, 0, channels, [&](f32x4 a, int64_t c) {
-          const f32x4 above = a * (1 - weight) + load(upper + right * channels + c) * weight;
-          const f32x4 below =
-              load(lower + left * channels + c) * (1 - weight) + load(lower + right * channels + c) * weight;
+        map4(upper + columns.first * channels, out, 0, channels, [&](f32x4 a, int64_t c) {
+          const f32x4 above = a * (1 - columns.weight) + load(upper + columns.second * channels + c) * columns.weight;
+          const f32x4 below = load(lower + columns.first * channels + c) * (1 - columns.weight) +
+                              load(lower + columns.second * channels + c) * columns.weight;
           return above * (1 - rows.weight) + below * rows.weight;
         });
       }

@@ -95,11 +95,12 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
     const int64_t stage_heads = heads << stage;
     for (int64_t i = 0; i < depths[stage]; ++i) {
       const Scope pair = scope["blocks"][i];
-      x = block(pair[florence ? "spatial_block" : "0"], x, [&](const Scope& attn, NodeId value) {
+      x = block(pair[florence ? "spatial_block" : "0"], x, [&, florence = florence](const Scope& attn, NodeId value) {
         return window_attention(attn, value, stage_heads, florence ? 12 : 7);
       });
-      x = block(pair[florence ? "channel_block" : "1"], x,
-                [&](const Scope& attn, NodeId value) { return channel_attention(attn, value, stage_heads, florence); });
+      x = block(pair[florence ? "channel_block" : "1"], x, [&, florence = florence](const Scope& attn, NodeId value) {
+        return channel_attention(attn, value, stage_heads, florence);
+      });
     }
     network.add_level(x, 4 << stage, scope.path());
   }

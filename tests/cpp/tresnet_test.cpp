@@ -104,7 +104,8 @@ TEST_CASE("a space-to-depth stem of 3 channels is adapted to 1 and, as in timm, 
 }
 
 TEST_CASE("a space-to-depth stem's weight that is not of 3 channels is refused, not adapted") {
-  for (const auto& [in_chans, channels] : {std::pair{1, 3}, std::pair{1, 32}, std::pair{8, 3}, std::pair{8, 24}}) {
+  for (const auto& test : {std::pair{1, 3}, std::pair{1, 32}, std::pair{8, 3}, std::pair{8, 24}}) {
+    const int64_t in_chans = test.first, channels = test.second;
     CAPTURE(in_chans);
     CAPTURE(channels);
     std::vector<TensorInfo> tensors = tensors_of("tresnet_m");

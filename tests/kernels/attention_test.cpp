@@ -25,7 +25,9 @@ struct AttentionCase {
 TEST_CASE("attention mixes values by the softmax of scaled products, each kv head shared by its query heads") {
   const AttentionCase cases[] = {
       {1, 16, 16, 4, 4, 8}, {2, 7, 11, 4, 1, 6}, {1, 1, 1, 1, 1, 3}, {1, 36, 9, 8, 2, 48}, {1, 144, 144, 2, 1, 64}};
-  for (const auto& [images, queries, keys, heads, kv_heads, depth] : cases) {
+  for (const AttentionCase& test : cases) {
+    const int64_t images = test.images, queries = test.queries, keys = test.keys, heads = test.heads,
+                  kv_heads = test.kv_heads, depth = test.depth;
     CAPTURE(queries);
     CAPTURE(keys);
     const FloatTensor inputs[] = {random_tensor({images, queries, heads * depth}, 1),
@@ -121,8 +123,8 @@ TEST_CASE("attention takes the heads that it is told, values of another depth th
 }
 
 TEST_CASE("channels attend to channels by their cross-covariance over the tokens") {
-  for (const auto& [images, tokens, heads, depth] :
-       {std::array<int64_t, 4>{1, 1, 1, 4}, {2, 7, 3, 12}, {1, 50, 2, 32}, {1, 9, 4, 48}}) {
+  for (const auto& test : {std::array<int64_t, 4>{1, 1, 1, 4}, {2, 7, 3, 12}, {1, 50, 2, 32}, {1, 9, 4, 48}}) {
+    const int64_t images = test[0], tokens = test[1], heads = test[2], depth = test[3];
     CAPTURE(depth);
     const int64_t channels = heads * depth, row = 3 * channels;
     const FloatTensor x = random_tensor({images, tokens, row}, 1), temperature = random_tensor({heads, 1, 1}, 2, 3);
@@ -217,8 +219,9 @@ TEST_CASE("splits are mixed channel by channel, by the softmax over the radix of
   struct SplitCase {
     int64_t images, radix, groups, channels;
   };
-  for (const auto& [images, radix, groups, channels] :
+  for (const SplitCase& test :
        {SplitCase{2, 2, 1, 8}, SplitCase{1, 4, 2, 10}, SplitCase{3, 2, 3, 9}, SplitCase{1, 1, 1, 5}}) {
+    const int64_t images = test.images, radix = test.radix, groups = test.groups, channels = test.channels;
     CAPTURE(radix);
     CAPTURE(channels);
     const int64_t pixels = 15, width = channels / groups;

@@ -23,7 +23,8 @@ std::vector<double> softmax(std::vector<double> logits) {
 }
 
 TEST_CASE("attention is mixed with a softmax of offsets in the grid, by a gate of each head") {
-  for (const auto& [images, side, heads, depth] : {std::array<int64_t, 4>{1, 1, 1, 1}, {2, 3, 2, 5}, {1, 5, 3, 8}}) {
+  for (const auto& test : {std::array<int64_t, 4>{1, 1, 1, 1}, {2, 3, 2, 5}, {1, 5, 3, 8}}) {
+    const int64_t images = test[0], side = test[1], heads = test[2], depth = test[3];
     CAPTURE(side);
     const int64_t tokens = side * side, channels = heads * depth;
     const FloatTensor inputs[] = {random_tensor({images, tokens, 2 * channels}, 1),

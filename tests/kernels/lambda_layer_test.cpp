@@ -64,8 +64,9 @@ TEST_CASE("a transposed convolution spreads each pixel over those that its kerne
   struct Case {
     int64_t out, kernel, stride, padding, groups;
   };
-  for (const auto& [out, kernel, stride, padding, groups] :
-       {Case{5, 3, 1, 1, 1}, {4, 4, 2, 1, 1}, {6, 4, 2, 1, 6}, {4, 3, 2, 0, 2}}) {
+  for (const Case& test : {Case{5, 3, 1, 1, 1}, {4, 4, 2, 1, 1}, {6, 4, 2, 1, 6}, {4, 3, 2, 0, 2}}) {
+    const int64_t out = test.out, kernel = test.kernel, stride = test.stride, padding = test.padding,
+                  groups = test.groups;
     CAPTURE(groups);
     CAPTURE(stride);
     const FloatTensor x = random_tensor({2, height, width, in}, 1);

@@ -11,8 +11,8 @@ namespace {
 constexpr double tolerance = 1e-6;  // sums in float32
 
 TEST_CASE("tokens are mixed by a linear layer, each channel by itself") {
-  for (const auto& [images, tokens, out, channels] :
-       {std::array<int64_t, 4>{1, 1, 1, 1}, {2, 7, 5, 18}, {1, 16, 12, 32}, {3, 9, 10, 13}}) {
+  for (const auto& test : {std::array<int64_t, 4>{1, 1, 1, 1}, {2, 7, 5, 18}, {1, 16, 12, 32}, {3, 9, 10, 13}}) {
+    const int64_t images = test[0], tokens = test[1], out = test[2], channels = test[3];
     CAPTURE(tokens);
     const FloatTensor x = random_tensor({images, tokens, channels}, 1), weight = random_tensor({out, tokens}, 2),
                       bias = random_tensor({out}, 3);

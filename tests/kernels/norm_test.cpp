@@ -50,7 +50,8 @@ void for_each_value(const FloatTensor& x, Use&& use) {
 }
 
 TEST_CASE("group norm normalises each group of an image, then scales and shifts each channel") {
-  for (const auto& [shape, groups, mean] : cases) {
+  for (const auto& [dims, groups, mean] : cases) {
+    const Shape& shape = dims;
     CAPTURE(to_string(shape));
     const FloatTensor x = random_tensor(shape, 1, mean), weight = random_tensor({shape[3]}, 2),
                       bias = random_tensor({shape[3]}, 3);
@@ -83,7 +84,8 @@ TEST_CASE("group norm normalises each group of an image, then scales and shifts 
 }
 
 TEST_CASE("EvoNorm-S0 gates by its own sigmoid and divides by the deviation of each group") {
-  for (const auto& [shape, groups, mean] : cases) {
+  for (const auto& [dims, groups, mean] : cases) {
+    const Shape& shape = dims;
     CAPTURE(to_string(shape));
     const FloatTensor x = random_tensor(shape, 1, mean), v = random_tensor({shape[3]}, 2);
     const FloatTensor weight = random_tensor({shape[3]}, 3), bias = random_tensor({shape[3]}, 4);
@@ -109,7 +111,8 @@ TEST_CASE("EvoNorm-S0 gates by its own sigmoid and divides by the deviation of e
 }
 
 TEST_CASE("global response norm scales each channel by its share of all channels' norms") {
-  for (const auto& [shape, groups, mean] : cases) {
+  for (const auto& [dims, groups, mean] : cases) {
+    const Shape& shape = dims;
     CAPTURE(to_string(shape));
     const int64_t channels = shape[3], pixels = shape[1] * shape[2];
     const FloatTensor x = random_tensor(shape, 1, mean), weight = random_tensor({channels}, 2),
@@ -157,7 +160,8 @@ TEST_CASE("layer norm and RMS norm normalise each head by the same weights") {
 }
 
 TEST_CASE("filter response norm divides by the root mean square of each channel and keeps what is above tau") {
-  for (const auto& [shape, groups, mean] : cases) {
+  for (const auto& [dims, groups, mean] : cases) {
+    const Shape& shape = dims;
     CAPTURE(to_string(shape));
     const FloatTensor x = random_tensor(shape, 1, mean), weight = random_tensor({shape[3]}, 2);
     const FloatTensor bias = random_tensor({shape[3]}, 3), tau = random_tensor({shape[3]}, 4);

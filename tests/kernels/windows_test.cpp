@@ -12,26 +12,27 @@ namespace {
 
 TEST_CASE("pixels attend within windows of a rolled image, biased by their offset, as Swin's do") {
   // 6 × 8 pixels in windows of 3 × 4 (of 2 × 2, of all), rolled by half a window.
-  for (const auto& [size, shift] :
+  for (const auto& [sides, roll] :
        {std::pair{Size2d{3, 4}, Size2d{1, 2}}, {{2, 2}, {1, 1}}, {{3, 4}, {0, 0}}, {{6, 8}, {0, 0}}}) {
+    const Size2d size = sides, shift = roll;
     CAPTURE(size[0]);
     CAPTURE(shift[0]);
     const int64_t height = 6, width = 8, heads = 2, depth = 5, offsets = (2 * size[0] - 1) * (2 * size[1] - 1);
     const Qkv x({2, height, width, heads * depth}, {2, height, width, heads * depth});
     const FloatTensor table = random_tensor({offsets, heads}, 4);
-    const auto rolled = [&, shift = shift](Place p) {
+    const auto rolled = [&](Place p) {
       return Place{(p.y - shift[0] + height) % height, (p.x - shift[1] + width) % width};
     };
     // A pixel that came round the edge does not see one that did not.
-    const auto came_round = [&, shift = shift](Place p) { return std::pair{p.y < shift[0], p.x < shift[1]}; };
+    const auto came_round = [&](Place p) { return std::pair{p.y < shift[0], p.x < shift[1]}; };
     const Naive naive{heads, depth,
-                      [&, size = size](int64_t head, int64_t n, Place query, Place key) {
+                      [&](int64_t head, int64_t n, Place query, Place key) {
                         const Place a = rolled(query), b = rolled(key);
                         const int64_t offset = (a.y - b.y + size[0] - 1) * (2 * size[1] - 1) + a.x - b.x + size[1] - 1;
                         return 0.4 * dot(x.q, x.k, n, query, key, head * depth, depth) +
                                table.data[static_cast<size_t>(offset * heads + head)];
                       },
-                      [&, size = size](Place query, Place key) {
+                      [&](Place query, Place key) {
                         const Place a = rolled(query), b = rolled(key);
                         return a.y / size[0] == b.y / size[0] && a.x / size[1] == b.x / size[1] &&
                                came_round(query) == came_round(key);
@@ -267,7 +268,8 @@ TEST_CASE("heads are turned by the angles of a pixel's place, but for tokens bef
          return column * at(0) + row * at(1);
        }},
   };
-  for (const auto& [table, angle] : cases) {
+  for (const Case& test : cases) {
+    const RotaryTable& table = test.table;
     CAPTURE(static_cast<int>(table.kind));
     FixedParameters parameters{frequencies};
     const FloatTensor image = random_tensor({1, height, width, 5}, 5);
@@ -286,8 +288,8 @@ TEST_CASE("heads are turned by the angles of a pixel's place, but for tokens bef
         const int64_t partner = halves ? (c + depth / 2) % depth : c + (second ? -1 : 1);
         const double own = value.at(0, p, head * depth + c), other = value.at(0, p, head * depth + partner);
         const double a = p.x == 0 ? 0
-                                  : angle(head, pair, static_cast<double>((p.x - 1) / width),
-                                          static_cast<double>((p.x - 1) % width));
+                                  : test.angle(head, pair, static_cast<double>((p.x - 1) / width),
+                                               static_cast<double>((p.x - 1) % width));
         y.push_back(own * std::cos(a) + (second ? other : -other) * std::sin(a));
       }
       return y;

@@ -1,5 +1,5 @@
 // Every architecture gives timm's numbers: logits, features and feature levels of goldens/*.json.
-//   wimm_parity [--shard I/N] [--up-to PARAMETERS] [NAME…]     a NAME may begin or end with *
+//   wimm_parity [--shard I/N] [--up-to PARAMETERS] [--threads N] [NAME…]     a NAME may begin or end with *
 // --up-to selects models of at most so many parameters, and the smallest of each module.
 #include <algorithm>
 #include <chrono>
@@ -28,6 +28,7 @@ struct Selection {
   std::vector<std::string_view> names;
   size_t shard = 0, shards = 1;
   std::optional<uint64_t> up_to;  // parameters of a model
+  int threads = 1;                // that each runs on
 };
 
 bool matches(std::string_view name, std::string_view pattern) {
@@ -61,7 +62,7 @@ std::vector<const Golden*> select(const std::vector<Golden>& goldens, const Sele
   return selected;
 }
 
-std::unique_ptr<Model> create(const Golden& golden, const StateDict& checkpoint, bool features_only) {
+std::unique_ptr<Model> create(const Golden& golden, const StateDict& checkpoint, bool features_only, int threads) {
   ModelOptions options;
   options.in_chans = golden.in_chans;
   options.num_classes = golden.num_classes;
@@ -69,6 +70,7 @@ std::unique_ptr<Model> create(const Golden& golden, const StateDict& checkpoint,
   options.img_size = golden.img_size;
   options.weights = &checkpoint;
   options.features_only = features_only;
+  options.threads = threads;
   for (size_t i = 0; features_only && i < golden.levels.size(); ++i)
     options.out_indices.push_back(static_cast<int64_t>(i) - static_cast<int64_t>(golden.levels.size()));
   return create_model(golden.model, options);
@@ -79,14 +81,14 @@ void check(bool condition, const std::string& what) {
 }
 
 // The differences from timm, the largest one returned; throws where there is more than a difference.
-double run(const Golden& golden) {
+double run(const Golden& golden, int threads) {
   const std::vector<TensorInfo> tensors = checkpoint_tensors(golden);
   check(digest(tensors) == golden.digest, "the names or shapes of parameters differ from timm's");
   const SyntheticCheckpoint checkpoint(tensors, golden.gain, golden.dtype);
   const FloatTensor input = images(golden.input);
   const FloatView x{input.shape, input.data};
 
-  std::unique_ptr<Model> model = create(golden, checkpoint, false);
+  std::unique_ptr<Model> model = create(golden, checkpoint, false, threads);
   double worst = difference(model->forward(x), golden.logits);
   if (golden.features) {
     const FloatTensor features = model->forward_features(x);
@@ -99,7 +101,7 @@ double run(const Golden& golden) {
   if (golden.levels.empty()) return worst;
 
   model.reset();
-  const std::unique_ptr<Model> extractor = create(golden, checkpoint, true);
+  const std::unique_ptr<Model> extractor = create(golden, checkpoint, true, threads);
   const std::vector<FloatTensor> levels = extractor->forward_intermediates(x);
   const std::vector<Model::FeatureLevel> info = extractor->feature_info();
   check(levels.size() == golden.levels.size(), "the number of feature levels differs from timm's");
@@ -112,12 +114,12 @@ double run(const Golden& golden) {
   return worst;
 }
 
-bool report(const Golden& golden) {
+bool report(const Golden& golden, int threads) {
   const auto start = std::chrono::steady_clock::now();
   std::string outcome;
   bool passed = false;
   try {
-    const double worst = run(golden);
+    const double worst = run(golden, threads);
     passed = worst <= tolerance;
     char text[32];
     std::snprintf(text, sizeof text, "%.1e", worst);
@@ -140,6 +142,8 @@ Selection parse(int argc, char** argv) {
             "--shard takes I/N");
     } else if (argument == "--up-to" && i + 1 < argc) {
       selection.up_to = static_cast<uint64_t>(std::strtod(argv[++i], nullptr));
+    } else if (argument == "--threads" && i + 1 < argc) {
+      selection.threads = std::atoi(argv[++i]);
     } else {
       selection.names.push_back(argument);
     }
@@ -156,7 +160,7 @@ int main(int argc, char** argv) try {
   size_t run_count = 0, failed = 0;
   for (size_t i = selection.shard; i < selected.size(); i += selection.shards) {
     ++run_count;
-    if (!report(*selected[i])) ++failed;
+    if (!report(*selected[i], selection.threads)) ++failed;
   }
   std::printf("%zu cases, %zu failed\n", run_count, failed);
   return run_count > 0 && failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
