@@ -11,7 +11,7 @@ function nameGuides({ converter }) {
   });
 }
 
-const guides = ['weights', 'channels', 'images', 'memory', 'threads', 'bundlers', 'errors', 'dependencies'];
+const guides = ['models', 'weights', 'channels', 'images', 'memory', 'threads', 'bundlers', 'errors', 'dependencies'];
 
 export default {
   name: 'wimm',
