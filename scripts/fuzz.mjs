@@ -1,5 +1,6 @@
 // Builds and runs the fuzzers of tests/fuzz, and says what they did:
-//   node scripts/fuzz.mjs [--runs N] [--seconds N] [--no-build] [TARGET…]      default: 10 seconds each, every target
+//   node scripts/fuzz.mjs [--runs N] [--seconds N] [--timeout N] [--no-build] [TARGET…]
+// By default 10 seconds each, every target; an input that takes --timeout seconds, or else 5, is a finding.
 // Needs clang with libFuzzer. What is new lies in build/fuzz/corpus, findings in build/fuzz/findings.
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
@@ -35,13 +36,13 @@ async function build(asked) {
 }
 
 /** Runs one target; gives what it did, and the path of a finding, if there is one. */
-async function fuzz(target, { runs, seconds }) {
+async function fuzz(target, { runs, seconds, timeout = 5 }) {
   const preset = Object.keys(presets).find((name) => presets[name].includes(target));
   const program = join(root, 'build', preset, `tests/fuzz_${target}`);
   const folder = (name) => join(work, name, target);
   for (const name of ['corpus', 'findings', 'seeds']) mkdirSync(folder(name), { recursive: true });
   const args = [
-    '-max_len=1024', '-timeout=5', '-rss_limit_mb=1024', '-malloc_limit_mb=256', '-print_final_stats=1', '-verbosity=1',
+    '-max_len=1024', `-timeout=${timeout}`, '-rss_limit_mb=1024', '-malloc_limit_mb=256', '-print_final_stats=1', '-verbosity=1',
     `-artifact_prefix=${folder('findings')}/`,
     ...(runs ? [`-runs=${runs}`] : []),
     ...(seconds ? [`-max_total_time=${seconds}`] : []),
@@ -75,7 +76,12 @@ async function fuzz(target, { runs, seconds }) {
 runMain(async () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { runs: { type: 'string' }, seconds: { type: 'string' }, 'no-build': { type: 'boolean' } },
+    options: {
+      runs: { type: 'string' },
+      seconds: { type: 'string' },
+      timeout: { type: 'string' },
+      'no-build': { type: 'boolean' },
+    },
   });
   const runs = values.runs && Number(values.runs);
   const asked = positionals.length ? positionals : targets;
@@ -86,7 +92,7 @@ runMain(async () => {
   console.log('| --- | --- | --- | --- | --- | --- | --- |');
   for (const target of asked) {
     const seconds = values.seconds ?? (runs ? undefined : 10);
-    const done = await fuzz(target, { runs, seconds });
+    const done = await fuzz(target, { runs, seconds, timeout: values.timeout });
     const cells = [done.executions, done.seconds, done.edges, done.features, done.corpus];
     console.log(`| ${[target, ...cells.map((n) => n.toLocaleString('en'))].join(' | ')} | ${done.findings.length} |`);
     for (const finding of done.findings)
