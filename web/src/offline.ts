@@ -26,8 +26,11 @@ export async function keepOffline(): Promise<void> {
     const { waiting } = registration;
     if (waiting && controlled) whenWelcome('A new version is here.', () => waiting.postMessage('start'));
   };
-  registration.addEventListener('updatefound', () => registration.installing?.addEventListener('statechange', offer));
+  const watch = () => registration.installing?.addEventListener('statechange', offer);
+  registration.addEventListener('updatefound', watch);
+  watch(); // one that was found before
   offer();
+  registration.update().catch(() => {}); // not at the browser's leisure; rejected without a network
   serviceWorker.addEventListener('message', () => (kept.hidden = false));
   (await serviceWorker.ready).active?.postMessage('keep');
 }
