@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { TransformStream } from 'node:stream/web';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 
@@ -25,12 +26,15 @@ const hub = await serve((request, response) => {
   Readable.from(content.chunks()).pipe(response);
 });
 
-/** Gives what the local hub has of an address elsewhere, as from there. */
+/**
+ * Gives what the local hub has of an address elsewhere, as from there. Its body is piped on, so that it is in use: Node.js 20
+ * ends that of a response that nobody holds any more.
+ */
 const asked = [];
 async function fetchLocally(address, options) {
   asked.push(address);
   const { status, headers, body } = await fetch(hub + new URL(address).pathname, options);
-  return new Response(body, { status, headers });
+  return new Response(body.pipeThrough(new TransformStream()), { status, headers });
 }
 
 /** The tensors [name, { dtype, shape, size, parameter }] of a tag's file, as safetensors orders them: wide types first. */
