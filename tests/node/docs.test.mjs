@@ -65,14 +65,10 @@ const { photographs } = await samples();
 copyFileSync(photographs.chelsea, join(folder, 'chelsea.png'));
 writeFileSync(join(folder, 'weights.pth'), await weightsOf('resnet18', { numClasses: 7 }));
 
-// A body is piped on, so that it is in use: Node.js 20 ends that of a response that nobody holds any more.
 const prologue = `import assert from 'node:assert/strict';
+import { fetchFrom } from '${new URL('support.mjs', import.meta.url)}';
 const same = (actual, expected, prefix) => assert.deepEqual(prefix ? actual.slice(0, expected.length) : actual, expected);
-const { fetch: download } = globalThis;
-globalThis.fetch = async (address, init) => {
-  const { body, status, headers } = await download(${JSON.stringify(web)} + new URL(address).pathname, init);
-  return new Response(body.pipeThrough(new TransformStream()), { status, headers });
-};
+globalThis.fetch = fetchFrom(${JSON.stringify(web)});
 `;
 
 for (const file of guides) {

@@ -5,7 +5,6 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { TransformStream } from 'node:stream/web';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 
@@ -13,7 +12,7 @@ import { createModel, getPretrainedCfg } from 'wimm';
 
 import { checkpoint, images } from '../parity/synthetic.mjs';
 import { assertGolden, goldens } from './goldens.mjs';
-import { safetensorsHead, serve } from './support.mjs';
+import { fetchFrom, safetensorsHead, serve } from './support.mjs';
 
 const entries = JSON.parse(readFileSync(join(import.meta.dirname, '../parity/hub_goldens.json'), 'utf8'));
 const bytesOf = { F32: 4, I64: 8 };
@@ -26,15 +25,12 @@ const hub = await serve((request, response) => {
   Readable.from(content.chunks()).pipe(response);
 });
 
-/**
- * Gives what the local hub has of an address elsewhere, as from there. Its body is piped on, so that it is in use: Node.js 20
- * ends that of a response that nobody holds any more.
- */
+/** The addresses that were asked for. */
 const asked = [];
-async function fetchLocally(address, options) {
+const fetchHere = fetchFrom(hub);
+function fetchLocally(address, options) {
   asked.push(address);
-  const { status, headers, body } = await fetch(hub + new URL(address).pathname, options);
-  return new Response(body.pipeThrough(new TransformStream()), { status, headers });
+  return fetchHere(address, options);
 }
 
 /** The tensors [name, { dtype, shape, size, parameter }] of a tag's file, as safetensors orders them: wide types first. */

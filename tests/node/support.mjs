@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { TransformStream } from 'node:stream/web';
 import { after } from 'node:test';
 
 /** The bytes of a safetensors file. `tensors`: name → { shape, data: Float32Array }. */
@@ -80,4 +81,16 @@ export async function rejects(work, codes, pattern = /./s) {
   assert.ok([codes].flat().includes(error.code), `expected ${codes}, got ${error.code}: ${error.stack}`);
   assert.match(error.message, pattern);
   return error;
+}
+
+/**
+ * A `fetch` that gives what the server at `origin` has of an address elsewhere, as from there. The body is piped on, so that it
+ * is in use: Node.js 20 ends that of a response that nobody holds any more.
+ */
+export function fetchFrom(origin) {
+  const { fetch: download } = globalThis;
+  return async (address, init) => {
+    const { body, status, headers } = await download(origin + new URL(address).pathname, init);
+    return new Response(body.pipeThrough(new TransformStream()), { status, headers });
+  };
 }
