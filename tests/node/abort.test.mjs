@@ -101,7 +101,7 @@ for (const worker of [false, true]) {
     const x = images(3, 224);
     const pending = [model.forward(x), model.forward(x), model.classify(image), model.profile(x)];
     model.dispose();
-    for (const call of pending) await rejects(call, 'ERR_DISPOSED');
+    await Promise.all(pending.map((call) => rejects(call, 'ERR_DISPOSED')));
   });
 }
 

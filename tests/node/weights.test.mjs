@@ -184,10 +184,10 @@ test('weights that are not finite load, or are an error with checkFinite [D10]',
     assert.ok(!Number.isFinite((await logits({ weights: damaged }))[0]));
     assert.deepEqual((await loadStateDict(damaged)).get('fc.weight').data, data);
     for (const load of [
-      loadStateDict(damaged, { checkFinite: true }),
-      logits({ weights: damaged, checkFinite: true }),
+      () => loadStateDict(damaged, { checkFinite: true }),
+      () => logits({ weights: damaged, checkFinite: true }),
     ]) {
-      const { tensor } = await rejects(load, 'ERR_WEIGHTS_NONFINITE', /element 7 of "fc\.weight"/);
+      const { tensor } = await rejects(load(), 'ERR_WEIGHTS_NONFINITE', /element 7 of "fc\.weight"/);
       assert.equal(tensor, 'fc.weight');
     }
   }

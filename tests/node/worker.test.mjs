@@ -60,8 +60,9 @@ test('a load that is stopped leaves nothing in the worker', async () => {
 test('a worker that dies rejects what was under way, and the next model starts afresh [R11]', async () => {
   const model = await create();
   const pending = [model.forward(images(3, 224)), model.forward(images(3, 224))];
+  const failures = Promise.all(pending.map((work) => rejects(work, 'ERR_WORKER_CRASHED')));
   await workers.at(-1).terminate();
-  for (const work of pending) assert.equal((await rejects(work, 'ERR_WORKER_CRASHED')).retryable, true);
+  for (const failure of await failures) assert.equal(failure.retryable, true);
   await rejects(model.forward(images(3)), 'ERR_WORKER_CRASHED');
   model.dispose();
   const next = await create();
