@@ -3,10 +3,11 @@
 //   npm run bench:models -- [FILTER…] [--up-to 100] [--again]            --up-to: millions of parameters
 // Figures go to bench/results/models.json, where those of other models stay; the page of them all is docs/models.md.
 // Exits with 1 where a model fails, or keeps memory.
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
 
 import { createModel, listModels } from '../dist/index.js';
 import { page } from './models_page.mjs';
@@ -26,11 +27,17 @@ function elementCounts() {
   return new Map(files.flatMap(({ cases }) => cases.map((golden) => [golden.model, golden.state_dict.elements])));
 }
 
-/** The largest difference of a model's goldens from timm, of the largest magnitude in timm's tensors; on another core. */
-async function parityOf(name) {
-  if (!existsSync(parityProgram)) return undefined;
-  const { stdout } = await promisify(execFile)(parityProgram, [name]);
-  return Math.max(...[...stdout.matchAll(/^ok .*: (\S+), \S+ s$/gm)].map(([, worst]) => Number(worst)));
+/** Tells the largest difference of each model's goldens from timm, of the largest magnitude in timm's tensors; on another core. */
+async function measureParity(names, tell) {
+  if (!existsSync(parityProgram) || names.length === 0) return;
+  const program = spawn(parityProgram, names, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const worst = new Map();
+  for await (const line of createInterface({ input: program.stdout })) {
+    const [, name, difference] = /^ok +(\w+).*: (\S+), \S+ s$/.exec(line) ?? [];
+    if (!name) continue;
+    worst.set(name, Math.max(worst.get(name) ?? 0, Number(difference)));
+    tell(name, worst.get(name));
+  }
 }
 
 const sentinel = await createModel('lcnet_035', { threads: 1 }); // tells of the engine's memory while no other model is alive
@@ -40,7 +47,7 @@ async function measureModel(name, model) {
   const input = { data: new Float32Array(shape.reduce((a, b) => a * b)).fill(0.5), shape };
   await model.forward(input);
   const times = [];
-  for (const end = performance.now() + 700; times.length < 2 || (times.length < 9 && performance.now() < end);) {
+  for (const end = performance.now() + 600; times.length < 2 || (times.length < 9 && performance.now() < end);) {
     const start = performance.now();
     await model.forward(input);
     times.push(performance.now() - start);
@@ -60,14 +67,12 @@ async function measureModel(name, model) {
 }
 
 async function measure(name) {
-  const parity = parityOf(name);
-  parity.catch(() => undefined); // told where it is awaited, also if the model fails first
   const { used } = await sentinel.memory();
   const model = await createModel(name, { threads: 1 });
   const figures = await measureModel(name, model).finally(() => model.dispose());
   const kept = (await sentinel.memory()).used - used;
   if (kept > 0) throw new Error(`${name} keeps ${kept} bytes`);
-  return { ...figures, parity: await parity };
+  return figures;
 }
 
 /** A model a line, so that a change of one is a change of one line. */
@@ -83,19 +88,26 @@ const counts = elementCounts();
 const names = listModels(filters.length ? filters : undefined)
   .filter((name) => counts.get(name) <= options['up-to'] * 1e6)
   .sort((a, b) => counts.get(a) - counts.get(b));
+const lacking = (figure) => names.filter((name) => options.again || results[name]?.[figure] === undefined);
+const tell = (name, figures) => {
+  results[name] = { ...results[name], ...figures };
+  save(results);
+};
+
+const parity = measureParity(lacking('parity'), (name, parity) => tell(name, { parity }));
+const models = lacking('milliseconds');
 let failures = 0;
-for (const [index, name] of names.entries()) {
-  if (results[name] && !options.again) continue;
-  const title = `${index + 1}/${names.length} ${name}`;
+for (const [index, name] of models.entries()) {
+  const title = `${index + 1}/${models.length} ${name}`;
   try {
-    results[name] = await measure(name);
+    tell(name, await measure(name));
     console.log(`${title}: ${results[name].milliseconds} ms`);
-    save(results);
   } catch (error) {
     failures++;
     console.log(`${title}: ${error.stack}`);
   }
 }
-writeFileSync(join(root, 'docs/models.md'), page(results));
-console.log(`${names.length} models, ${failures} failed`);
+console.log(`${models.length} models, ${failures} failed`);
+await parity;
+writeFileSync(join(root, 'docs/models.md'), page(results, counts));
 process.exitCode = failures ? 1 : 0;
