@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/attention_tiles.h"
+#include "kernels/gemm_tile.h"
 #include "kernels/kernel.h"
 #include "kernels/relative_bias.h"
 #include "kernels/windows.h"
@@ -41,7 +42,7 @@ void rotate(const float* x, const float* table, int64_t depth, bool halves, floa
   }
 }
 
-// Groups of tokens attend among themselves: those of an image, or of a window of one. Each task takes four queries of
+// Groups of tokens attend among themselves: those of an image, or of a window of one. Each task takes some queries of
 // one head; keys and values were packed per group and key head, padded to whole tiles. Of windows, which are many, a
 // task takes all of a head.
 class AttentionKernel final : public Kernel {
@@ -77,7 +78,7 @@ class AttentionKernel final : public Kernel {
     key_columns_ = round_up(keys_, tile_columns);
     value_columns_ = round_up(value_depth_, tile_columns);
     packed_floats_ = depth_ * key_columns_ + keys_ * value_columns_;
-    scratch_floats_ = tile_rows * (key_columns_ + value_columns_ + depth_);
+    scratch_floats_ = most_tile_rows * (key_columns_ + value_columns_ + depth_);
     return packs_in_tasks() ? 0 : static_cast<size_t>(groups_ * op_.kv_heads * packed_floats_) * sizeof(float);
   }
 
@@ -92,8 +93,9 @@ class AttentionKernel final : public Kernel {
           const int64_t group = i / op_.kv_heads, kv_head = i % op_.kv_heads;
           pack(inputs[1], inputs[2], group, kv_head, packed.data());
           for (int64_t head = kv_head * heads_a_kv_head; head < (kv_head + 1) * heads_a_kv_head; ++head)
-            for (int64_t first = 0; first < queries_; first += tile_rows)
-              attend(inputs[0], packed.data(), group, head, first, scratch.data(), output);
+            for_each_tile(queries_, [&](int64_t first, int64_t rows) {
+              attend(inputs[0], packed.data(), group, head, first, rows, scratch.data(), output);
+            });
         }
       });
     float* packed = reinterpret_cast<float*>(workspace);
@@ -101,13 +103,14 @@ class AttentionKernel final : public Kernel {
       for (int64_t i = begin; i < end; ++i)
         pack(inputs[1], inputs[2], i / op_.kv_heads, i % op_.kv_heads, packed + i * packed_floats_);
     });
-    const int64_t tiles = round_up(queries_, tile_rows) / tile_rows;
+    const int64_t tiles = round_up(queries_, most_tile_rows) / most_tile_rows;
     pool.parallel_for(groups_ * op_.heads * tiles, 16, [&](int64_t begin, int64_t end) {
       std::vector<float> scratch(scratch_floats);
       for (int64_t i = begin; i < end; ++i) {
         const int64_t group = i / tiles / op_.heads, head = i / tiles % op_.heads;
         const float* kv = packed + (group * op_.kv_heads + head / heads_a_kv_head) * packed_floats_;
-        attend(inputs[0], kv, group, head, i % tiles * tile_rows, scratch.data(), output);
+        const int64_t first = queries_ * (i % tiles) / tiles, end = queries_ * (i % tiles + 1) / tiles;
+        attend(inputs[0], kv, group, head, first, end - first, scratch.data(), output);
       }
     });
   }
@@ -139,7 +142,7 @@ class AttentionKernel final : public Kernel {
     return memory;
   }
 
-  // Keys transposed to [depth, keys], then values [keys, depth].
+  // Keys transposed to [depth, keys], then values [keys, depth], each in panels of eight columns.
   void pack(const float* keys, const float* values, int64_t group, int64_t head, float* packed) const {
     std::fill_n(packed, packed_floats_, 0.0f);
     float* packed_values = packed + depth_ * key_columns_;
@@ -149,36 +152,39 @@ class AttentionKernel final : public Kernel {
       if (at < 0) continue;
       const float* key = turn(keys + at * key_row_ + op_.k.begin + head * op_.k.stride, k, head, turned.data());
       const float scale = op_.logit_scale == no_id ? 1 : inverse_length(key, depth_);
-      for (int64_t d = 0; d < depth_; ++d) packed[d * key_columns_ + k] = key[d] * scale;
-      std::copy_n(values + at * value_row_ + op_.v.begin + head * op_.v.stride, value_depth_,
-                  packed_values + k * value_columns_);
+      float* column = packed + k / panel_columns * panel_columns * depth_ + k % panel_columns;
+      for (int64_t d = 0; d < depth_; ++d) column[d * panel_columns] = key[d] * scale;
+      const float* value = values + at * value_row_ + op_.v.begin + head * op_.v.stride;
+      for (int64_t d = 0; d < value_depth_; d += panel_columns)
+        std::copy_n(value + d, std::min(panel_columns, value_depth_ - d),
+                    packed_values + d * keys_ + k * panel_columns);
     }
   }
 
-  void attend(const float* queries, const float* kv, int64_t group, int64_t head, int64_t first, float* scratch,
-              float* output) const {
-    float *scores = scratch, *mixed = scores + tile_rows * key_columns_, *turned = mixed + tile_rows * value_columns_;
-    const float *query_rows[tile_rows], *score_rows[tile_rows];
-    float inverse_sums[tile_rows];
-    for (int64_t r = 0; r < tile_rows; ++r) {
-      const int64_t query = std::min(first + r, queries_ - 1);  // a last tile may compute a query again
+  void attend(const float* queries, const float* kv, int64_t group, int64_t head, int64_t first, int64_t rows,
+              float* scratch, float* output) const {
+    float *scores = scratch, *mixed = scores + rows * key_columns_, *turned = mixed + rows * value_columns_;
+    const float *query_rows[most_tile_rows] = {}, *score_rows[most_tile_rows] = {};
+    float inverse_sums[most_tile_rows];
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t query = first + r;
       const float* row = queries + query_token(group, query) * query_row_ + op_.q.begin + head * op_.q.stride;
       query_rows[r] = turn(row, query, head, turned + r * depth_);
       score_rows[r] = scores + r * key_columns_;
     }
-    multiply_rows(query_rows, depth_, kv, key_columns_, scores);
-    for (int64_t r = 0; r < tile_rows; ++r) {
+    multiply_panels(query_rows, rows, depth_, kv, key_columns_, scores);
+    for (int64_t r = 0; r < rows; ++r) {
       float* row = scores + r * key_columns_;
       float scale = scales_[head];
       if (op_.logit_scale != no_id) scale *= inverse_length(query_rows[r], depth_);
-      const int64_t query = std::min(first + r, queries_ - 1);
+      const int64_t query = first + r;
       if (bias_) bias_->apply(row, std::exchange(scale, 1), head, query);
       if (products_) products_->apply(row, std::exchange(scale, 1), query_rows[r], query);
       if (op_.windows) key_windows_.mask(row, group % groups_an_image_, query, 100 / scale);  // by 100, as Swin's
       inverse_sums[r] = 1 / padded_exponentials(row, keys_, key_columns_, scale);
     }
-    multiply_rows(score_rows, keys_, kv + depth_ * key_columns_, value_columns_, mixed);
-    for (int64_t r = 0; r < std::min(tile_rows, queries_ - first); ++r) {
+    multiply_panels(score_rows, rows, keys_, kv + depth_ * key_columns_, value_columns_, mixed);
+    for (int64_t r = 0; r < rows; ++r) {
       float* out = output + token(group, queries_, out_windows(), first + r) * op_.heads * value_depth_ +
                    head * (op_.interleaved ? 1 : value_depth_);
       const int64_t step = op_.interleaved ? op_.heads : 1;

@@ -17,13 +17,14 @@ inline int64_t round_up(int64_t value, int64_t multiple) { return (value + multi
 inline void multiply_rows(const float* const* a, int64_t depth, const float* b, int64_t columns, float* c) {
   for (int64_t j = 0; j < columns; j += tile_columns) {
     f32x4 low[tile_rows] = {}, high[tile_rows] = {};
+#pragma GCC unroll 1
     for (int64_t i = 0; i < depth; ++i) {
       const f32x4 b_low = load(b + i * columns + j), b_high = load(b + i * columns + j + 4);
 #pragma GCC unroll 4
       for (int64_t r = 0; r < tile_rows; ++r) {
         const f32x4 factor = splat(a[r][i]);
-        low[r] += factor * b_low;
-        high[r] += factor * b_high;
+        low[r] = multiply_add(factor, b_low, low[r]);
+        high[r] = multiply_add(factor, b_high, high[r]);
       }
     }
     for (int64_t r = 0; r < tile_rows; ++r) {

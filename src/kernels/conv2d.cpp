@@ -1,5 +1,8 @@
-// Convolution on XNNPACK's NHWC operator, batch norm and layer scale folded into its weights.
+// Convolution, batch norm and layer scale folded into its weights: which kernel computes it, and, for those in groups
+// or with gaps in their windows, XNNPACK's NHWC operator.
 #include "kernels/conv2d.h"
+
+#include <algorithm>
 
 #include "kernels/activations.h"
 #include "kernels/xnnpack.h"
@@ -14,6 +17,18 @@ std::vector<float> channels_last(const std::vector<float>& weight, int64_t out, 
     for (int64_t i = 0; i < in; ++i)
       for (int64_t k = 0; k < window; ++k) result[(o * window + k) * in + i] = weight[(o * in + i) * window + k];
   return result;
+}
+
+PaddedImage padded_image(const Conv2d& op, const Shape& input, const Shape& output) {
+  PaddedImage image;
+  const Padding& p = op.padding;
+  for (const size_t d : {0, 1}) {
+    const int64_t windows = (output[d + 1] - 1) * op.stride[d] + (op.kernel[d] - 1) * op.dilation[d] + 1;
+    const int64_t needed = std::max(windows, input[d + 1]);
+    image.before[d] = p.same ? (needed - input[d + 1]) / 2 : (d == 0 ? p.top : p.left);
+    image.size[d] = std::max(needed, image.before[d] + input[d + 1]);
+  }
+  return image;
 }
 
 namespace {
@@ -80,6 +95,7 @@ std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, const St
   if (op.winograd) return make_winograd(op, channels, strides, layer, reader);
   if (is_pointwise(op)) return make_pointwise(op, channels, strides, layer, reader);
   if (is_depthwise(op, channels)) return make_depthwise(op, strides, layer, reader);
+  if (op.groups == 1 && op.dilation[1] == 1) return make_window_conv(op, channels, strides, layer, reader);
   return std::make_unique<ConvKernel>(op, channels, strides, layer, reader);
 }
 

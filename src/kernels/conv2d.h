@@ -10,9 +10,19 @@ namespace wimm {
 // weight [O, I, K] → [O, K, I], K = kH·kW: XNNPACK's order.
 std::vector<float> channels_last(const std::vector<float>& weight, int64_t out, int64_t in, int64_t window);
 
+// The image that an operation's windows see: its size with padding, and where the input lies in it.
+struct PaddedImage {
+  Size2d size, before;
+};
+PaddedImage padded_image(const Conv2d& op, const Shape& input, const Shape& output);
+
 // In integers, for one group.
 std::unique_ptr<Kernel> make_int8_conv(const Conv2d& op, int64_t channels, const Strides& strides,
                                        std::string_view layer, ParameterReader& reader);
+
+// As a matrix product of windows, for one group whose windows have no gaps within a line.
+std::unique_ptr<Kernel> make_window_conv(const Conv2d& op, int64_t channels, const Strides& strides,
+                                         std::string_view layer, ParameterReader& reader);
 
 // By Winograd's algorithm: for 3×3 kernels of stride 1, channels in multiples of four.
 std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, const Strides& strides,

@@ -1,5 +1,4 @@
-// A tile of four rows by eight columns stays in registers; a chunk of rows stays in cache, and takes its activation
-// there.
+// A chunk of rows stays in cache, and takes its activation there.
 #include "kernels/gemm.h"
 
 #include <algorithm>
@@ -11,24 +10,8 @@
 namespace wimm {
 namespace {
 
-constexpr int64_t tile_rows = 4, tile_columns = Gemm::panel_columns;
-static_assert(tile_rows == RowChunks::multiple);
+constexpr int64_t tile_columns = panel_columns;
 constexpr int64_t depth_block = 512;  // whose weights stay in the first cache
-
-// One tile: adds the product of four rows x and the panel's weights [depth, 8] to low and high. Compilers must not
-// unroll the loop over depth: it fills the registers of x86 as it is.
-inline void multiply_tile(const float** x, int64_t depth, const float* weights, f32x4* low, f32x4* high) {
-#pragma GCC unroll 1
-  for (const float* const end = weights + depth * tile_columns; weights != end; weights += tile_columns) {
-    const f32x4 weight_low = load(weights), weight_high = load(weights + 4);
-#pragma GCC unroll 4
-    for (int64_t r = 0; r < tile_rows; ++r) {
-      const f32x4 factor = splat(*x[r]++);
-      low[r] = multiply_add(factor, weight_low, low[r]);
-      high[r] = multiply_add(factor, weight_high, high[r]);
-    }
-  }
-}
 
 // Rows [width, depth] become columns: [depth, 8], zeros beyond `width`. Four by eight at a time, since most of the time
 // of loading goes by here, and in the slower tier of new WebAssembly.
@@ -77,29 +60,32 @@ void Gemm::multiply(const float* x, int64_t x_stride, int64_t rows, float* outpu
 void Gemm::multiply(std::span<const float* const> rows, int64_t first_panel, int64_t last_panel, float* output,
                     int64_t stride) const {
   const auto count = static_cast<int64_t>(rows.size());
-  const f32x4 lowest = splat(low_), highest = splat(high_);
-  f32x4 sums[most_rows][2];  // of the depth so far
+  f32x4 sums[most_rows][2];
+  GemmTile tile{};
+  tile.stride = stride;
+  tile.low = low_;
+  tile.high = high_;
+  tile.distance = segments_.distance;
+  const int64_t segment = depth_ / segments_.count;
   for (int64_t p = first_panel; p < last_panel; ++p) {
-    const float* panel = &packed_[p * panel_floats()];
-    const int64_t width = std::min(tile_columns, columns_ - p * tile_columns);
-    for (int64_t k = 0; k < depth_; k += depth_block) {
-      const int64_t depth = std::min(depth_block, depth_ - k);
-      for (int64_t first = 0; first < count; first += tile_rows) {
-        const float* x[tile_rows];
-        f32x4 low[tile_rows], high[tile_rows];
-        for (int64_t r = 0; r < tile_rows; ++r) {
-          x[r] = rows[std::min(first + r, count - 1)] + k;
-          low[r] = k == 0 ? load(panel) : sums[first + r][0];
-          high[r] = k == 0 ? load(panel + 4) : sums[first + r][1];
-        }
-        multiply_tile(x, depth, panel + (k + 1) * tile_columns, low, high);
-        if (k + depth < depth_) {
-          for (int64_t r = 0; r < tile_rows; ++r) sums[first + r][0] = low[r], sums[first + r][1] = high[r];
-          continue;
-        }
-        float* out = output + first * stride + p * tile_columns;
-        for (int64_t r = 0; r < std::min(tile_rows, count - first); ++r)
-          store_columns(out + r * stride, min(max(low[r], lowest), highest), min(max(high[r], lowest), highest), width);
+    tile.bias = &packed_[p * panel_floats()];
+    tile.weights = tile.bias + tile_columns;
+    tile.width = std::min(tile_columns, columns_ - p * tile_columns);
+    // A block of the depth is some segments, or a part of one.
+    for (int64_t s = 0; s < segments_.count; s += tile.segments) {
+      tile.segments = std::clamp<int64_t>(depth_block / segment, 1, segments_.count - s);
+      for (int64_t k = 0; k < segment; k += tile.length) {
+        tile.length = std::min(depth_block, segment - k);
+        tile.offset = s * segments_.distance + k;
+        const bool last = s + tile.segments == segments_.count && k + tile.length == segment;
+        for_each_tile(count, [&](int64_t first, int64_t height) {
+          tile.rows = &rows[first];
+          tile.sums = &sums[first];
+          tile.output = last ? output + first * stride + p * tile_columns : nullptr;
+          multiply_tile(tile, height);
+        });
+        tile.bias = nullptr;
+        tile.weights += tile.segments * tile.length * tile_columns;
       }
     }
   }

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "kernels/affine.h"
+#include "kernels/gemm_tile.h"
 #include "kernels/row_chunks.h"
 
 namespace wimm {
@@ -18,10 +19,15 @@ class Gemm {
 
   // The weights of columns 8 · panel and on, [depth, 8]; anything finite where there is no such column.
   float* panel_weights(int64_t panel) { return &packed_[panel * panel_floats() + panel_columns]; }
-  static constexpr int64_t panel_columns = 8;
+
+  // How a row of x lies in memory: in segments of equal length, each so many floats after the one before.
+  struct Segments {
+    int64_t count, distance;
+  };
 
   // Prepares for so many rows. Returns the bytes of workspace that `run` needs.
-  size_t reshape(int64_t rows, const ThreadPool& pool) {
+  size_t reshape(int64_t rows, const ThreadPool& pool, Segments segments = {1, 0}) {
+    segments_ = segments;
     chunks_.reshape(rows, depth_ + columns_, panels_, pool);
     return 0;
   }
@@ -55,6 +61,7 @@ class Gemm {
   Activation activation_;
   float low_, high_;                 // of results before the activation, where that is a clamp
   std::unique_ptr<float[]> packed_;  // for each panel of eight columns: the bias, then [depth, 8]
+  Segments segments_{1, 0};
   RowChunks chunks_;
 };
 

@@ -21,17 +21,10 @@ class Int8ConvKernel final : public Kernel {
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) override {
     in_ = inputs[0];
     out_ = output;
-    const Padding& p = op_.padding;
-    for (const size_t d : {0, 1}) {
-      padded_[d] =
-          std::max((output[d + 1] - 1) * op_.stride[d] + (op_.kernel[d] - 1) * op_.dilation[d] + 1, in_[d + 1]);
-      before_[d] = p.same ? (padded_[d] - in_[d + 1]) / 2 : (d == 0 ? p.top : p.left);
-    }
-    padded_[0] = std::max(padded_[0], before_[0] + in_[1]);
-    padded_[1] = std::max(padded_[1], before_[1] + in_[2]);
+    padded_ = padded_image(op_, in_, out_);
     scales_.resize(static_cast<size_t>(in_[0]));
     ranges_.resize(static_cast<size_t>(in_[0] * in_[1]));
-    image_elements_ = padded_[0] * padded_[1] * channels_;
+    image_elements_ = padded_.size[0] * padded_.size[1] * channels_;
     const size_t images = static_cast<size_t>(in_[0] * image_elements_) * sizeof(Quantized);
     gemm_offset_ = (images + 63) / 64 * 64;
     return gemm_offset_ + gemm_.reshape(output[0] * output[1] * output[2], pool);
@@ -53,7 +46,7 @@ class Int8ConvKernel final : public Kernel {
   // The window of an output, as a row.
   QuantizedScale copy_window(const Quantized* images, int64_t index, Quantized* to) const {
     const int64_t n = index / (out_[1] * out_[2]), pixel = index % (out_[1] * out_[2]);
-    const int64_t line = padded_[1] * channels_, y = pixel / out_[2], x = pixel % out_[2];
+    const int64_t line = padded_.size[1] * channels_, y = pixel / out_[2], x = pixel % out_[2];
     const Quantized* window = images + n * image_elements_ + y * op_.stride[0] * line + x * op_.stride[1] * channels_;
     const Quantized* const end = to + gemm_.row_elements();
     for (int64_t i = 0; i < op_.kernel[0]; ++i, window += op_.dilation[0] * line) to = copy_line(window, to);
@@ -90,14 +83,14 @@ class Int8ConvKernel final : public Kernel {
       }
       const QuantizedScale scale = scales_[static_cast<size_t>(n)] = scale_of(range);
       const auto zero = static_cast<Quantized>(scale.zero);
-      pool.parallel_for(padded_[0], std::max<int64_t>(1, padded_[0] / (pool.size() * 4)),
+      pool.parallel_for(padded_.size[0], std::max<int64_t>(1, padded_.size[0] / (pool.size() * 4)),
                         [&](int64_t begin, int64_t end) {
                           for (int64_t y = begin; y < end; ++y) {
-                            Quantized* line = images + n * image_elements_ + y * padded_[1] * channels_;
-                            Quantized* const line_end = line + padded_[1] * channels_;
-                            const int64_t row = y - before_[0];
+                            Quantized* line = images + n * image_elements_ + y * padded_.size[1] * channels_;
+                            Quantized* const line_end = line + padded_.size[1] * channels_;
+                            const int64_t row = y - padded_.before[0];
                             if (row >= 0 && row < in_[1]) {
-                              line = std::fill_n(line, before_[1] * channels_, zero);
+                              line = std::fill_n(line, padded_.before[1] * channels_, zero);
                               for (int64_t x = 0; x < in_[2]; ++x, line += channels_)
                                 quantize(pixel(n * in_[1] + row, x), scale, line);
                             }
@@ -111,7 +104,7 @@ class Int8ConvKernel final : public Kernel {
   int64_t channels_, in_stride_, out_stride_;
   Int8Gemm gemm_;
   Shape in_, out_;
-  Size2d padded_{}, before_{};  // the image with its padding, and the padding above and to the left
+  PaddedImage padded_{};
   int64_t image_elements_ = 0;
   size_t gemm_offset_ = 0;
   std::vector<std::pair<float, float>> ranges_;  // of each row of each image

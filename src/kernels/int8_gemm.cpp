@@ -1,4 +1,4 @@
-// A tile of four rows by eight columns stays in registers, as in gemm.cpp. |weights| ≤ 127 and q ≤ 127: two products
+// A tile of four rows by eight columns stays in registers. |weights| ≤ 127 and q ≤ 127: two products
 // fit 16 bits, 130,000 fit 32.
 #include "kernels/int8_gemm.h"
 
@@ -16,7 +16,7 @@ namespace wimm {
 namespace {
 
 constexpr int64_t tile_rows = 4, tile_columns = 8;
-static_assert(tile_rows == RowChunks::multiple);
+static_assert(RowChunks::multiple % tile_rows == 0);
 constexpr int64_t group = quantized_group;
 
 inline i32x4 load_group(const void* from) {

@@ -11,15 +11,15 @@ namespace wimm {
 
 class RowChunks {
  public:
-  static constexpr int64_t most_rows = 256;  // of a chunk
-  static constexpr int64_t multiple = 4;     // of rows, but in the last chunk
+  static constexpr int64_t most_rows = 252;  // of a chunk
+  static constexpr int64_t multiple = 12;    // of rows, but in the last chunk: of tiles of four rows, or six
 
   // For rows of so many floats, in and out, and columns in so many panels.
   void reshape(int64_t rows, int64_t row_floats, int64_t panels, const ThreadPool& pool) {
     const auto ceil_div = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
     rows_ = rows;
     panels_ = panels;
-    chunks_ = ceil_div(rows, std::clamp<int64_t>(chunk_floats / row_floats, 8 * multiple, most_rows));
+    chunks_ = ceil_div(rows, std::clamp<int64_t>(chunk_floats / row_floats, 3 * multiple, most_rows));
     chunk_rows_ = ceil_div(ceil_div(rows, chunks_), multiple) * multiple;
     chunks_ = ceil_div(rows, chunk_rows_);
     const int64_t wanted = pool.size() == 1 ? 1 : pool.size() * pieces_a_thread;

@@ -81,7 +81,7 @@ template <class F>
                                        const std::array<float*, F::window * F::window>& to) {
   constexpr int64_t window = F::window;
   for (int64_t c = 0; c < in; ++c)
-    for (int64_t half = 0; half < Gemm::panel_columns; half += 4) {
+    for (int64_t half = 0; half < panel_columns; half += 4) {
       const float *g0 = weight + (std::min(half, width - 4) * in + c) * 9, *g1 = g0 + in * 9, *g2 = g1 + in * 9,
                   *g3 = g2 + in * 9;
       std::array<f32x4, 9> g;
@@ -91,7 +91,7 @@ template <class F>
       for (int64_t i = 0; i < window; ++i) {
         std::array<f32x4, window> row;
         F::transform_filter({columns[0][i], columns[1][i], columns[2][i]}, row);
-        for (int64_t j = 0; j < window; ++j) store(to[i * window + j] + c * Gemm::panel_columns + half, row[j]);
+        for (int64_t j = 0; j < window; ++j) store(to[i * window + j] + c * panel_columns + half, row[j]);
       }
     }
 }
@@ -116,11 +116,11 @@ class WinogradKernel final : public Kernel {
     const auto transform = [&](int64_t panel, int64_t width) {
       std::array<float*, products> to;
       for (int64_t p = 0; p < products; ++p) to[p] = gemms_[p].panel_weights(panel);
-      transform_panel<F>(&weights.weight[panel * Gemm::panel_columns * in_ * 9], width, in_, to);
+      transform_panel<F>(&weights.weight[panel * panel_columns * in_ * 9], width, in_, to);
     };
-    const int64_t whole = out_ / Gemm::panel_columns;
-    for (int64_t panel = 0; panel < whole; ++panel) transform(panel, Gemm::panel_columns);
-    if (out_ % Gemm::panel_columns != 0) transform(whole, out_ % Gemm::panel_columns);
+    const int64_t whole = out_ / panel_columns;
+    for (int64_t panel = 0; panel < whole; ++panel) transform(panel, panel_columns);
+    if (out_ % panel_columns != 0) transform(whole, out_ % panel_columns);
   }
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {

@@ -164,6 +164,24 @@ TEST_CASE("matrix products of any number of rows and columns, of any depth, matc
         }
 }
 
+TEST_CASE("windows of any depth, with and without padding, match a double-precision loop") {
+  for (int64_t channels : {50, 170, 200})
+    for (Size2d kernel : {Size2d{3, 3}, {1, 7}, {7, 1}})
+      for (bool padded : {false, true})
+        for (int threads : {1, 3}) {
+          INFO("channels ", channels, ", kernel ", kernel[0], "×", kernel[1], ", padded ", padded, ", threads ",
+               threads);
+          const Padding padding = padded ? nn::same_size_padding({kernel[0], kernel[1]}) : Padding{};
+          const ConvOptions options{
+              .out_channels = 20, .kernel = {kernel[0], kernel[1]}, .stride = 2, .padding = padding, .bias = true};
+          CHECK(
+              error_of(
+                  {2, channels, 13, 18},
+                  [&](Scope s, NodeId x) { return s.activate("act", s.conv2d("conv", x, options), Activation::silu); },
+                  threads) < tolerance);
+        }
+}
+
 TEST_CASE("depthwise convolutions match a double-precision loop") {
   const auto check = [](int64_t kernel, int64_t channels, int64_t stride, int64_t dilation, const Padding& padding) {
     INFO("kernel ", kernel, ", channels ", channels, ", stride ", stride, ", dilation ", dilation, ", same ",

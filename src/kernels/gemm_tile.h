@@ -1,0 +1,46 @@
+// The tile that matrix products are made of: it stays in registers.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/simd.h"
+
+namespace wimm {
+
+inline constexpr int64_t panel_columns = 8;
+// With as many rows, a tile's twelve sums, two vectors of weights and a factor fill the registers of x86. Eight sums,
+// of four rows, would just hide the time of a multiplication, and every load would show.
+inline constexpr int64_t most_tile_rows = 6;
+
+// Some rows by the eight columns of a panel, over a block of the depth.
+struct GemmTile {
+  const float* const* rows;
+  int64_t offset;                      // into the rows
+  int64_t segments, length, distance;  // of x in each row
+  const float* weights;                // [segments · length, 8]
+  const float* bias;                   // of the columns, where this is the first block
+  f32x4 (*sums)[2];                    // of the blocks before; takes those of this one, unless it is the last
+  float* output;  // where this is the last block: rows `stride` apart, of `width` columns between low and high
+  int64_t stride, width;
+  float low, high;
+};
+
+// Of 1 to `most_tile_rows` rows.
+void multiply_tile(const GemmTile& tile, int64_t rows);
+
+// Calls task(first, rows) for the tiles of so many rows, which are as equal as can be: 49 rows are 4 · 6 + 5 · 5.
+template <class Task>
+void for_each_tile(int64_t rows, Task&& task) {
+  const int64_t tiles = (rows + most_tile_rows - 1) / most_tile_rows;
+  for (int64_t first = 0, t = 0; t < tiles; ++t) {
+    const int64_t height = rows / tiles + (t < rows % tiles);
+    task(first, height);
+    first += height;
+  }
+}
+
+// c [rows, columns] = a · b, at most `most_tile_rows` rows of a anywhere; b in panels of eight columns, [depth, 8]
+// each.
+void multiply_panels(const float* const* a, int64_t rows, int64_t depth, const float* b, int64_t columns, float* c);
+
+}  // namespace wimm
