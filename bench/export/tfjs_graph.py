@@ -93,6 +93,8 @@ class Writer:
                 self.output = self.names[node.args[0][0]]
 
     def value(self, node):
+        if isinstance(node, (int, float)):
+            return self.graph.scalar(node)
         if node not in self.names and node.name in self.parameters:
             self.names[node] = self.graph.constant(node.name, self.parameters[node.name])
         return self.names[node]
@@ -263,7 +265,7 @@ class Writer:
 
     # Of shapes.
 
-    def same(self, node, x, *_):
+    def same(self, node, x, *_, **options):
         return self.value(x)
 
     def getitem(self, node, x, index):
@@ -334,13 +336,6 @@ class Writer:
         weighted = self.graph.node(f"{name}_weighted", "Mul", [scaled, self.value(weight)])
         return self.graph.node(name, "AddV2", [weighted, self.value(bias)])
 
-    def attention(self, node, query, key, values):
-        name, scale = node.name, query.meta["val"].shape[-1] ** -0.5
-        scaled = self.graph.node(f"{name}_query", "Mul", [self.value(query), self.graph.scalar(scale)])
-        scores = self.graph.node(f"{name}_scores", "BatchMatMulV2", [scaled, self.value(key)], adj_y={"b": True})
-        weights = self.graph.node(f"{name}_weights", "Softmax", [scores])
-        return self.graph.node(name, "BatchMatMulV2", [weights, self.value(values)])
-
     fused = {aten.relu.default: "Relu", aten.hardtanh.default: "Relu6", aten.leaky_relu.default: "LeakyRelu"}
     to_image = {aten.conv2d.default}
     from_image = {aten.view.default, aten.linear.default}
@@ -367,6 +362,7 @@ class Writer:
         aten.expand.default: same,  # of a batch of one
         operator.getitem: getitem,
         aten.view.default: view,
+        aten._unsafe_view.default: view,
         aten.permute.default: permute,
         aten.transpose.int: transpose,
         aten.cat.default: concatenate,
@@ -374,7 +370,8 @@ class Writer:
         aten.unbind.int: unbind,
         aten.select.int: select,
         aten.layer_norm.default: layer_norm,
-        aten.scaled_dot_product_attention.default: attention,
+        aten.matmul.default: binary("BatchMatMulV2"),
+        aten.softmax.int: unary("Softmax"),  # of the last dimension
     }
 
 

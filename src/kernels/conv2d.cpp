@@ -10,7 +10,7 @@
 
 namespace wimm {
 
-std::vector<float> channels_last(const std::vector<float>& weight, int64_t out, int64_t in, int64_t window) {
+std::vector<float> channels_last(std::vector<float> weight, int64_t out, int64_t in, int64_t window) {
   if (in == 1 || window == 1) return weight;
   std::vector<float> result(weight.size());
   for (int64_t o = 0; o < out; ++o)
@@ -31,6 +31,19 @@ PaddedImage padded_image(const Conv2d& op, const Shape& input, const Shape& outp
   return image;
 }
 
+void locate_windows(const Conv2d& op, const Shape& output, const float* images, Size2d size, int64_t pixel,
+                    int64_t first, std::span<const float*> rows) {
+  int64_t x = first % output[2], y = first / output[2] % output[1], n = first / output[2] / output[1];
+  for (const float*& row : rows) {
+    row = images + ((n * size[0] + y * op.stride[0]) * size[1] + x * op.stride[1]) * pixel;
+    if (++x < output[2]) continue;
+    x = 0;
+    if (++y < output[1]) continue;
+    y = 0;
+    ++n;
+  }
+}
+
 namespace {
 
 class ConvKernel final : public Kernel {
@@ -41,7 +54,7 @@ class ConvKernel final : public Kernel {
     auto [weight, bias] = read_folded(op, layer, reader);
     weight_bytes_ = (weight.size() + bias.size()) * sizeof(float);
     const int64_t group_in = in_channels / op.groups, group_out = op.out_channels / op.groups;
-    weight = channels_last(weight, op.out_channels, group_in, op.kernel[0] * op.kernel[1]);
+    weight = channels_last(std::move(weight), op.out_channels, group_in, op.kernel[0] * op.kernel[1]);
     weight.resize(weight.size() + overread_floats);
 
     initialize_xnnpack();
@@ -91,9 +104,10 @@ class ConvKernel final : public Kernel {
 
 std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, const Strides& strides, std::string_view layer,
                                     ParameterReader& reader) {
-  if (op.int8 && !is_pointwise(op)) return make_int8_conv(op, channels, strides, layer, reader);
+  if (op.int8)
+    return is_pointwise(op) ? make_int8_pointwise(op, channels, strides, layer, reader)
+                            : make_int8_conv(op, channels, strides, layer, reader);
   if (op.winograd) return make_winograd(op, channels, strides, layer, reader);
-  if (is_pointwise(op)) return make_pointwise(op, channels, strides, layer, reader);
   if (is_depthwise(op, channels)) return make_depthwise(op, strides, layer, reader);
   if (op.groups == 1 && op.dilation[1] == 1) return make_window_conv(op, channels, strides, layer, reader);
   return std::make_unique<ConvKernel>(op, channels, strides, layer, reader);

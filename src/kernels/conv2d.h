@@ -1,6 +1,7 @@
 // What the ways to compute a convolution share.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "kernels/affine.h"
@@ -8,13 +9,18 @@
 namespace wimm {
 
 // weight [O, I, K] → [O, K, I], K = kH·kW: XNNPACK's order.
-std::vector<float> channels_last(const std::vector<float>& weight, int64_t out, int64_t in, int64_t window);
+std::vector<float> channels_last(std::vector<float> weight, int64_t out, int64_t in, int64_t window);
 
 // The image that an operation's windows see: its size with padding, and where the input lies in it.
 struct PaddedImage {
   Size2d size, before;
 };
 PaddedImage padded_image(const Conv2d& op, const Shape& input, const Shape& output);
+
+// Where the windows of outputs `first`, `first` + 1, … of [N, H, W] begin in images of this size, `pixel` floats a
+// pixel.
+void locate_windows(const Conv2d& op, const Shape& output, const float* images, Size2d size, int64_t pixel,
+                    int64_t first, std::span<const float*> rows);
 
 // In integers, for one group.
 std::unique_ptr<Kernel> make_int8_conv(const Conv2d& op, int64_t channels, const Strides& strides,
@@ -33,8 +39,8 @@ bool is_depthwise(const Conv2d& op, int64_t channels);
 std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, const Strides& strides, std::string_view layer,
                                        ParameterReader& reader);
 
-// 1×1, as a matrix product.
-std::unique_ptr<Kernel> make_pointwise(const Conv2d& op, int64_t channels, const Strides& strides,
-                                       std::string_view layer, ParameterReader& reader);
+// 1×1, in integers.
+std::unique_ptr<Kernel> make_int8_pointwise(const Conv2d& op, int64_t channels, const Strides& strides,
+                                            std::string_view layer, ParameterReader& reader);
 
 }  // namespace wimm

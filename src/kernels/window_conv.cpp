@@ -1,6 +1,7 @@
-// Convolution as a matrix product: a row is a window of the image with its padding, which lies in memory as one segment
-// for each line of the kernel.
+// Convolution, 1×1 too, as a matrix product: a row is a window of the image with its padding, which lies in memory as
+// one segment for each line of the kernel.
 #include <algorithm>
+#include <utility>
 
 #include "kernels/conv2d.h"
 #include "kernels/gemm.h"
@@ -10,22 +11,24 @@ namespace {
 
 class WindowConvKernel final : public Kernel {
  public:
-  WindowConvKernel(const Conv2d& op, int64_t channels, const Strides& strides, const FoldedWeights& weights)
+  WindowConvKernel(const Conv2d& op, int64_t channels, const Strides& strides, FoldedWeights weights)
       : op_(op),
         channels_(channels),
         in_stride_(strides.inputs[0]),
         out_stride_(strides.output),
-        gemm_({channels_last(weights.weight, op.out_channels, channels, op.kernel[0] * op.kernel[1]), weights.bias},
+        gemm_({channels_last(std::move(weights.weight), op.out_channels, channels, op.kernel[0] * op.kernel[1]),
+               std::move(weights.bias)},
               op.kernel[0] * op.kernel[1] * channels, op.activation) {}
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) override {
     in_ = inputs[0];
     out_ = output;
     padded_ = padded_image(op_, in_, out_);
-    in_place_ = in_stride_ == channels_ && padded_.size == Size2d{in_[1], in_[2]};
-    line_ = padded_.size[1] * channels_;
-    gemm_.reshape(output[0] * output[1] * output[2], pool, {op_.kernel[0], op_.dilation[0] * line_});
-    return in_place_ ? 0 : static_cast<size_t>(in_[0] * padded_.size[0] * line_) * sizeof(float);
+    const bool gapless = in_stride_ == channels_ || op_.kernel[1] == 1;
+    in_place_ = gapless && padded_.size == Size2d{in_[1], in_[2]};
+    pixel_ = in_place_ ? in_stride_ : channels_;
+    gemm_.reshape(output[0] * output[1] * output[2], pool, {op_.kernel[0], op_.dilation[0] * padded_.size[1] * pixel_});
+    return in_place_ ? 0 : static_cast<size_t>(in_[0] * padded_.size[0] * padded_.size[1] * pixel_) * sizeof(float);
   }
 
   void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) override {
@@ -35,15 +38,7 @@ class WindowConvKernel final : public Kernel {
       images = reinterpret_cast<const float*>(workspace);
     }
     gemm_.run(output, out_stride_, nullptr, pool, [&](int64_t first, std::span<const float*> rows) {
-      int64_t x = first % out_[2], y = first / out_[2] % out_[1], n = first / out_[2] / out_[1];
-      for (const float*& row : rows) {
-        row = images + (n * padded_.size[0] + y * op_.stride[0]) * line_ + x * op_.stride[1] * channels_;
-        if (++x < out_[2]) continue;
-        x = 0;
-        if (++y < out_[1]) continue;
-        y = 0;
-        ++n;
-      }
+      locate_windows(op_, out_, images, padded_.size, pixel_, first, rows);
     });
   }
 
@@ -51,11 +46,11 @@ class WindowConvKernel final : public Kernel {
 
  private:
   void pad(const float* input, float* images, ThreadPool& pool) const {
-    const int64_t lines = in_[0] * padded_.size[0];
+    const int64_t lines = in_[0] * padded_.size[0], floats = padded_.size[1] * channels_;
     pool.parallel_for(lines, std::max<int64_t>(1, lines / (pool.size() * 4)), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        float* line = images + i * line_;
-        float* const line_end = line + line_;
+        float* line = images + i * floats;
+        float* const line_end = line + floats;
         const int64_t n = i / padded_.size[0], y = i % padded_.size[0] - padded_.before[0];
         if (y >= 0 && y < in_[1]) {
           line = std::fill_n(line, padded_.before[1] * channels_, 0.0f);
@@ -76,8 +71,8 @@ class WindowConvKernel final : public Kernel {
   Gemm gemm_;
   Shape in_, out_;
   PaddedImage padded_{};
-  int64_t line_ = 0;  // floats of the image with its padding
-  bool in_place_ = false;
+  bool in_place_ = false;  // read, with no copy that has the padding
+  int64_t pixel_ = 0;      // floats
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// 1×1 convolutions and fully connected layers: matrix products.
+// Fully connected layers, and 1×1 convolutions in integers: matrix products.
 #include "kernels/conv2d.h"
 #include "kernels/gemm.h"
 #include "kernels/int8_gemm.h"
@@ -6,14 +6,10 @@
 namespace wimm {
 namespace {
 
-template <class Gemm>
-class PointwiseKernel final : public Kernel {
+class Int8PointwiseKernel final : public Kernel {
  public:
-  PointwiseKernel(const Conv2d& op, int64_t channels, const Strides& strides, const FoldedWeights& weights)
-      : gemm_(weights, channels, op.activation),
-        stride_(op.stride),
-        in_stride_(strides.inputs[0]),
-        out_stride_(strides.output) {}
+  Int8PointwiseKernel(const Conv2d& op, int64_t channels, const Strides& strides, const FoldedWeights& weights)
+      : op_(op), gemm_(weights, channels, op.activation), in_stride_(strides.inputs[0]), out_stride_(strides.output) {}
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) override {
     in_ = inputs[0];
@@ -23,23 +19,15 @@ class PointwiseKernel final : public Kernel {
 
   void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) override {
     gemm_.run(output, out_stride_, workspace, pool, [&](int64_t first, std::span<const float*> rows) {
-      int64_t x = first % out_[2], y = first / out_[2] % out_[1], n = first / out_[2] / out_[1];
-      for (const float*& row : rows) {
-        row = inputs[0] + ((n * in_[1] + y * stride_[0]) * in_[2] + x * stride_[1]) * in_stride_;
-        if (++x < out_[2]) continue;
-        x = 0;
-        if (++y < out_[1]) continue;
-        y = 0;
-        ++n;
-      }
+      locate_windows(op_, out_, inputs[0], {in_[1], in_[2]}, in_stride_, first, rows);
     });
   }
 
   size_t weight_bytes() const override { return gemm_.weight_bytes(); }
 
  private:
-  Gemm gemm_;
-  Size2d stride_;
+  Conv2d op_;
+  Int8Gemm gemm_;
   int64_t in_stride_, out_stride_;
   Shape in_, out_;
 };
@@ -69,11 +57,9 @@ class LinearKernel final : public Kernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_pointwise(const Conv2d& op, int64_t channels, const Strides& strides,
-                                       std::string_view layer, ParameterReader& reader) {
-  const FoldedWeights weights = read_folded(op, layer, reader);
-  if (op.int8) return std::make_unique<PointwiseKernel<Int8Gemm>>(op, channels, strides, weights);
-  return std::make_unique<PointwiseKernel<Gemm>>(op, channels, strides, weights);
+std::unique_ptr<Kernel> make_int8_pointwise(const Conv2d& op, int64_t channels, const Strides& strides,
+                                            std::string_view layer, ParameterReader& reader) {
+  return std::make_unique<Int8PointwiseKernel>(op, channels, strides, read_folded(op, layer, reader));
 }
 
 std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, std::string_view layer,
