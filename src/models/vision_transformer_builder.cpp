@@ -35,7 +35,7 @@ class Builder {
 
   void run(const PatchEmbed& embed, const MakeBlock& make_block) {
     declare_tokens();
-    image_ = embed(root_["patch_embed"], network_.input);
+    image_ = embed(root_[spec_.embeds ? "embeds" : "patch_embed"], network_.input);
     NodeId x = embed_positions();
     if (spec_.pre_norm) x = nn::token_norm(root_, "norm_pre", x, spec_.norm);
     for (int64_t i = 0; i < spec_.depth; ++i) {
@@ -67,8 +67,9 @@ class Builder {
 
   // timm declares these before the modules.
   void declare_tokens() {
+    const Scope scope = spec_.embeds ? root_["embeds"] : root_;
     const auto declare = [&](std::string_view name, int64_t count) {
-      return LearnedTokens{root_.parameter(name, {1, count, spec_.embed_dim}, Init::token), count};
+      return LearnedTokens{scope.parameter(name, {1, count, spec_.embed_dim}, Init::token), count};
     };
     if (spec_.class_token) prefix_.push_back(declare("cls_token", 1));
     if (spec_.reg_tokens > 0) prefix_.push_back(declare("reg_token", spec_.reg_tokens));

@@ -1,5 +1,5 @@
 // What the vision transformers of timm/models/vision_transformer.py, deit.py, vision_transformer_hybrid.py,
-// vision_transformer_relpos.py, beit.py and eva.py share.
+// vision_transformer_relpos.py, beit.py, eva.py and naflexvit.py share.
 #pragma once
 
 #include <functional>
@@ -29,6 +29,7 @@ struct VisionTransformer {
   std::optional<bool> fc_norm{};  // the final norm follows the pool; else where that is a mean or maximum
   std::string_view global_pool = "token";
   bool pool_include_prefix = false, dynamic_img_size = false;
+  bool embeds = false;     // tokens and patch embedding are in one module, timm's NaFlexEmbeds
   int64_t pool_heads = 0;  // of pooling by attention, with an MLP of four times the channels; 0: as the blocks'
   Block block = Block::pre;
   nn::Mlp::Kind mlp = nn::Mlp::Kind::plain;
@@ -105,7 +106,7 @@ constexpr VisionTransformer vit_giantopt(int64_t patch_size) { return vit(patch_
 constexpr VisionTransformer vit_gigantic(int64_t patch_size) { return vit(patch_size, 1664, 48, 16).ratio(64.0 / 13); }
 
 // Makes patches of images: x → [N, H, W, embed_dim], each patch_size pixels high and wide. It declares what timm has in
-// "patch_embed".
+// "patch_embed", or in "embeds" behind the tokens.
 using PatchEmbed = std::function<NodeId(const nn::Scope& patch_embed, NodeId x)>;
 
 // Makes the block `index` of tokens x, which are those of the patches `image`, a grid, behind others.

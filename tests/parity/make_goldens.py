@@ -205,6 +205,8 @@ MORE_CASES["halonet26t"] = [case | dict(size=(256, 256)) for case in CHANNELS + 
 MORE_CASES["haloregnetz_b"] = [dict(size=(224, 224), in_chans=4)]
 MORE_CASES["crossvit_tiny_240"] = CHANNELS + [dict(num_classes=n) for n in (0, 10)] + [dict(global_pool="avg"), dict(batch=2)]
 MORE_CASES["crossvit_9_dagger_240"] = CHANNELS
+MORE_CASES["naflexvit_base_patch16_gap"] = [dict(num_classes=10), dict(num_classes=0, global_pool=""), dict(global_pool="map")]
+MORE_CASES["naflexvit_base_patch16_gap"] += [dict(batch=2, size=(96, 208))]
 MORE_CASES["hieradet_small"] = CHANNELS + ENDS[:-1] + [dict(batch=2), dict(size=(128, 224))]
 
 
