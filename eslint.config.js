@@ -8,7 +8,7 @@ const platform = `AbortController AbortSignal atob Blob Buffer caches clearInter
   TextEncoder URL URLSearchParams VideoFrame WebAssembly window Worker`;
 
 export default typescript.config(
-  { ignores: ['**/build/', '**/dist/', '**/node_modules/'] },
+  { ignores: ['**/build/', '**/dist/', '**/node_modules/', '**/.cache/'] },
   js.configs.recommended,
   {
     files: ['js/**/*.ts', 'web/**/*.ts'],

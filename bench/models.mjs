@@ -1,10 +1,11 @@
-// One pass over the models of the package, in Node.js and on one thread: parameters, multiply-adds, the time of a forward pass,
-// and that the memory of each is free again once it is disposed of; with a native build, the difference of its goldens from timm.
+// One pass over the models of the package, in Node.js and on one thread: the time of a forward pass, and that the memory of each is
+// free again once it is disposed of; beside it, by the native build, the differences of their goldens from timm. Of all models,
+// however large: parameters and multiply-adds.
 //   npm run bench:models -- [FILTER…] [--up-to 100] [--again]            --up-to: millions of parameters
 // Figures go to bench/results/models.json, where those of other models stay; the page of them all is docs/models.md.
 // Exits with 1 where a model fails, or keeps memory.
-import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -20,16 +21,20 @@ const root = join(import.meta.dirname, '..');
 const file = join(import.meta.dirname, 'results/models.json');
 const parityProgram = join(root, 'build/native/tests/wimm_parity');
 
-/** By architecture, its parameters and buffers, as the goldens have them of timm. */
-function elementCounts() {
-  const folder = join(root, 'tests/parity/goldens');
-  const files = readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')));
-  return new Map(files.flatMap(({ cases }) => cases.map((golden) => [golden.model, golden.state_dict.elements])));
+/** By architecture, its parameters and multiply-adds. */
+function counts() {
+  const lines = execFileSync(join(root, 'build/native/bench/wimm_count'), { encoding: 'utf8' }).trim().split('\n');
+  return new Map(
+    lines.map((line) => {
+      const [name, parameters, multiplyAdds] = line.split(' ');
+      return [name, { parameters: Number(parameters), multiplyAdds: Number(multiplyAdds) }];
+    }),
+  );
 }
 
 /** Tells the largest difference of each model's goldens from timm, of the largest magnitude in timm's tensors; on another core. */
 async function measureParity(names, tell) {
-  if (!existsSync(parityProgram) || names.length === 0) return;
+  if (names.length === 0) return;
   const program = spawn(parityProgram, names, { stdio: ['ignore', 'pipe', 'inherit'] });
   const worst = new Map();
   for await (const line of createInterface({ input: program.stdout })) {
@@ -52,15 +57,8 @@ async function measureModel(name, model) {
     await model.forward(input);
     times.push(performance.now() - start);
   }
-  const multiplyAdds = (await model.profile(input)).reduce((sum, layer) => sum + layer.multiplyAdds, 0);
   const { weights, arena } = await model.memory();
-  const parameters = [...model.parameters()]
-    .filter(([path, { dtype }]) => dtype === 'float32' && !/\.running_(mean|var)$/.test(path))
-    .reduce((sum, [, { shape }]) => sum + shape.reduce((a, b) => a * b, 1), 0);
   return {
-    inputSize: shape.slice(1),
-    parameters,
-    multiplyAdds,
     milliseconds: Number(times.toSorted((a, b) => a - b)[times.length >> 1].toPrecision(3)),
     memory: weights + arena,
   };
@@ -84,11 +82,12 @@ function save(results) {
 }
 
 const results = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
-const counts = elementCounts();
+const sizes = counts();
+for (const [name, size] of sizes) results[name] = { ...results[name], ...size };
 const names = listModels(filters.length ? filters : undefined)
-  .filter((name) => counts.get(name) <= options['up-to'] * 1e6)
-  .sort((a, b) => counts.get(a) - counts.get(b));
-const lacking = (figure) => names.filter((name) => options.again || results[name]?.[figure] === undefined);
+  .filter((name) => sizes.get(name).parameters <= options['up-to'] * 1e6)
+  .sort((a, b) => sizes.get(a).parameters - sizes.get(b).parameters);
+const lacking = (figure) => names.filter((name) => options.again || results[name][figure] === undefined);
 const tell = (name, figures) => {
   results[name] = { ...results[name], ...figures };
   save(results);
@@ -109,5 +108,6 @@ for (const [index, name] of models.entries()) {
 }
 console.log(`${models.length} models, ${failures} failed`);
 await parity;
-writeFileSync(join(root, 'docs/models.md'), page(results, counts));
+save(results);
+writeFileSync(join(root, 'docs/models.md'), page(results));
 process.exitCode = failures ? 1 : 0;

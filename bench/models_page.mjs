@@ -10,14 +10,12 @@ function licences(name) {
   return [...new Set(tags.map((tag) => getPretrainedCfg(`${name}.${tag}`).license ?? 'not stated'))].join(', ');
 }
 
-function row(name, elements, measured = {}) {
-  const { inputSize, parameters, multiplyAdds, milliseconds, parity } = measured;
-  const size = inputSize ?? getPretrainedCfg(name)?.inputSize ?? [];
+function row(name, { parameters, multiplyAdds, milliseconds, parity } = {}) {
   return [
     `\`${name}\``,
-    count(parameters ?? elements),
+    count(parameters),
     count(multiplyAdds),
-    size.join(' × '),
+    getPretrainedCfg(name).inputSize.join(' × '),
     milliseconds ?? '',
     parity?.toExponential(1) ?? '',
     listPretrainedTags(name).length || '',
@@ -28,8 +26,8 @@ function row(name, elements, measured = {}) {
 const head = ['Model', 'Parameters', 'Multiply-adds', 'Input', 'ms', 'Parity', 'Weights', 'Licences of the weights'];
 const line = (cells) => `| ${cells.join(' | ')} |`;
 
-/** The page; by architecture, `results`: what `npm run bench:models` has measured; `counts`: elements of timm's state dict. */
-export function page(results, counts) {
+/** The page; `results`: by architecture, what `npm run bench:models` has counted and measured. */
+export function page(results) {
   const tables = listModules().map((module) => {
     const names = listModels({ module });
     if (names.length === 0) return '';
@@ -38,7 +36,7 @@ export function page(results, counts) {
       '',
       line(head),
       line(head.map(() => '---')),
-      ...names.map((name) => line(row(name, counts.get(name), results[name]))),
+      ...names.map((name) => line(row(name, results[name]))),
       '',
       '',
     ].join('\n');
@@ -49,7 +47,7 @@ All architectures, by timm's modules. A checkpoint of any of them loads from saf
 _ms_: a forward pass of one image of the input's size in Node.js, one thread, median; measured by \`npm run bench:models\`, on a virtual
 machine of two slow cores: compare models with each other, not with yours. _Parity_: the largest difference from timm over all the
 model's goldens, of the largest magnitude in timm's tensor. _Weights_: the pretrained tags of timm's catalogue, and their licences.
-Where a figure is missing, it was not measured; parameters are then those of timm's state dict, with its buffers.
+Times and differences are of models of up to 100 million parameters.
 
 ${tables.join('').trim()}
 `;
