@@ -1,7 +1,8 @@
 // Prints of each architecture, in timm's order: its name, its parameters, and the multiply-adds of a forward pass of
 // one image of its input's size. No weights are needed, nor computed with.
-#include <algorithm>
 #include <cstdio>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "graph/passes.h"

@@ -3,7 +3,7 @@
 // however large: parameters and multiply-adds.
 //   npm run bench:models -- [FILTER…] [--up-to 100] [--again]            --up-to: millions of parameters
 // Figures go to bench/results/models.json, where those of other models stay; the page of them all is docs/models.md.
-// Exits with 1 where a model fails, or keeps memory.
+// Needs `npm run build:native`. Exits with 1 where a model fails, or keeps memory.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -75,8 +75,8 @@ class AttentionKernel final : public Kernel {
     query_row_ = inputs[0].back();
     key_row_ = inputs[1].back();
     value_row_ = inputs[2].back();
-    key_columns_ = round_up(keys_, tile_columns);
-    value_columns_ = round_up(value_depth_, tile_columns);
+    key_columns_ = round_up(keys_, panel_columns);
+    value_columns_ = round_up(value_depth_, panel_columns);
     packed_floats_ = depth_ * key_columns_ + keys_ * value_columns_;
     scratch_floats_ = most_tile_rows * (key_columns_ + value_columns_ + depth_);
     return packs_in_tasks() ? 0 : static_cast<size_t>(groups_ * op_.kv_heads * packed_floats_) * sizeof(float);

@@ -10,22 +10,21 @@
 namespace wimm {
 namespace {
 
-constexpr int64_t tile_columns = panel_columns;
 constexpr int64_t depth_block = 512;  // whose weights stay in the first cache
 
 // Rows [width, depth] become columns: [depth, 8], zeros beyond `width`. Four by eight at a time, since most of the time
 // of loading goes by here, and in the slower tier of new WebAssembly.
 void pack_panel(const float* rows, int64_t width, int64_t depth, float* panel) {
-  const int64_t whole = width == tile_columns ? depth / 4 * 4 : 0;
+  const int64_t whole = width == panel_columns ? depth / 4 * 4 : 0;
   for (int64_t k = 0; k < whole; k += 4)
-    for (int64_t half = 0; half < tile_columns; half += 4) {
+    for (int64_t half = 0; half < panel_columns; half += 4) {
       f32x4 block[4];
       for (int64_t i = 0; i < 4; ++i) block[i] = load(rows + (half + i) * depth + k);
       transpose(block);
-      for (int64_t i = 0; i < 4; ++i) store(panel + (k + i) * tile_columns + half, block[i]);
+      for (int64_t i = 0; i < 4; ++i) store(panel + (k + i) * panel_columns + half, block[i]);
     }
   for (int64_t k = whole; k < depth; ++k)
-    for (int64_t c = 0; c < tile_columns; ++c) panel[k * tile_columns + c] = c < width ? rows[c * depth + k] : 0;
+    for (int64_t c = 0; c < panel_columns; ++c) panel[k * panel_columns + c] = c < width ? rows[c * depth + k] : 0;
 }
 
 }  // namespace
@@ -33,11 +32,11 @@ void pack_panel(const float* rows, int64_t width, int64_t depth, float* panel) {
 Gemm::Gemm(int64_t columns, int64_t depth)
     : depth_(depth),
       columns_(columns),
-      panels_((columns + tile_columns - 1) / tile_columns),
+      panels_((columns + panel_columns - 1) / panel_columns),
       activation_(Activation::identity),
       packed_(std::make_unique_for_overwrite<float[]>(static_cast<size_t>(panels_ * panel_floats()))) {
   std::tie(low_, high_) = output_range(activation_);
-  for (int64_t p = 0; p < panels_; ++p) std::fill_n(&packed_[p * panel_floats()], tile_columns, 0.0f);
+  for (int64_t p = 0; p < panels_; ++p) std::fill_n(&packed_[p * panel_floats()], panel_columns, 0.0f);
 }
 
 Gemm::Gemm(const FoldedWeights& weights, int64_t depth, Activation activation)
@@ -45,8 +44,8 @@ Gemm::Gemm(const FoldedWeights& weights, int64_t depth, Activation activation)
   activation_ = activation;
   std::tie(low_, high_) = output_range(activation);
   for (int64_t p = 0; p < panels_; ++p) {
-    const int64_t first = p * tile_columns, width = std::min(tile_columns, columns_ - first);
-    std::copy_n(&weights.bias[first], width, panel_weights(p) - tile_columns);
+    const int64_t first = p * panel_columns, width = std::min(panel_columns, columns_ - first);
+    std::copy_n(&weights.bias[first], width, panel_weights(p) - panel_columns);
     pack_panel(&weights.weight[first * depth], width, depth, panel_weights(p));
   }
 }
@@ -69,8 +68,8 @@ void Gemm::multiply(std::span<const float* const> rows, int64_t first_panel, int
   const int64_t segment = depth_ / segments_.count;
   for (int64_t p = first_panel; p < last_panel; ++p) {
     tile.bias = &packed_[p * panel_floats()];
-    tile.weights = tile.bias + tile_columns;
-    tile.width = std::min(tile_columns, columns_ - p * tile_columns);
+    tile.weights = tile.bias + panel_columns;
+    tile.width = std::min(panel_columns, columns_ - p * panel_columns);
     // A block of the depth is some segments, or a part of one.
     for (int64_t s = 0; s < segments_.count; s += tile.segments) {
       tile.segments = std::clamp<int64_t>(depth_block / segment, 1, segments_.count - s);
@@ -81,16 +80,16 @@ void Gemm::multiply(std::span<const float* const> rows, int64_t first_panel, int
         for_each_tile(count, [&](int64_t first, int64_t height) {
           tile.rows = &rows[first];
           tile.sums = &sums[first];
-          tile.output = last ? output + first * stride + p * tile_columns : nullptr;
+          tile.output = last ? output + first * stride + p * panel_columns : nullptr;
           multiply_tile(tile, height);
         });
         tile.bias = nullptr;
-        tile.weights += tile.segments * tile.length * tile_columns;
+        tile.weights += tile.segments * tile.length * panel_columns;
       }
     }
   }
   if (is_clamp(activation_)) return;
-  const int64_t begin = first_panel * tile_columns, end = std::min(last_panel * tile_columns, columns_);
+  const int64_t begin = first_panel * panel_columns, end = std::min(last_panel * panel_columns, columns_);
   for (int64_t r = 0; r < count; ++r)
     apply_activation(activation_, output + r * stride + begin, output + r * stride + begin, end - begin);
 }

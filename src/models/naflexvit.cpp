@@ -14,8 +14,9 @@ using nn::Scope;
 struct Variant {
   std::string_view name;
   VisionTransformer spec;
-  int64_t grid = 16;  // the side of that whose positions are learned
 };
+
+constexpr int64_t grid = 16;  // the side of that whose positions are learned
 
 constexpr VisionTransformer naflex(const VisionTransformer& vit) {
   return vit.no_class().dynamic().with(&VisionTransformer::embeds, true).with(&VisionTransformer::pos_embed, false);
@@ -39,12 +40,10 @@ std::vector<std::string_view> list() { return names_of(variants); }
 
 // timm's NaFlexEmbeds: a linear layer of each patch's rows, columns and channels, [N, H, W, C] → [N, H / 16, W / 16,
 // embed_dim], and positions resampled to these.
-NodeId embed(const Scope& scope, NodeId x, const Variant& variant) {
-  const VisionTransformer& spec = variant.spec;
-  const AddGrid positions{
-      .positions = scope.parameter("pos_embed", {1, variant.grid, variant.grid, spec.embed_dim}, Init::token),
-      .grid = {variant.grid, variant.grid},
-      .resampling = spec.resampling};
+NodeId embed(const Scope& scope, NodeId x, const VisionTransformer& spec) {
+  const AddGrid positions{.positions = scope.parameter("pos_embed", {1, grid, grid, spec.embed_dim}, Init::token),
+                          .grid = {grid, grid},
+                          .resampling = spec.resampling};
   const int64_t patch = spec.patch_size;
   x = scope["patches"].node(SpaceToDepth{patch}, {x}, patch * patch * scope.channels(x));
   return scope["pos_embed"].node(positions, {scope.linear("proj", x, spec.embed_dim)}, spec.embed_dim);
@@ -52,11 +51,10 @@ NodeId embed(const Scope& scope, NodeId x, const Variant& variant) {
 
 Network build_variant(std::string_view name, const BuildOptions& options) {
   nn::pool_of(options.global_pool, {"avg", "avgmax", "max", "token", "map", ""});
-  const Variant& variant = find(variants, name);
-  VisionTransformer vit = variant.spec;
+  VisionTransformer vit = find(variants, name).spec;
   const std::string_view pool = options.global_pool ? std::string_view(*options.global_pool) : vit.global_pool;
   vit.fc_norm = vit.fc_norm.value_or(pool == "avg");
-  return build_vision_transformer(vit, options, [&](const Scope& scope, NodeId x) { return embed(scope, x, variant); });
+  return build_vision_transformer(vit, options, [&](const Scope& scope, NodeId x) { return embed(scope, x, vit); });
 }
 
 }  // namespace
