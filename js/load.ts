@@ -18,6 +18,7 @@ type LoadOptions = ReturnType<typeof readOptions<typeof loadChecks>>;
 export class Load {
   /** Its reason is what the load fails with. */
   readonly #stop = new AbortController();
+  #downloading = false;
 
   /** `check` rejects where a file is of no use, whatever it holds, or where its head shows that the rest of it is not. */
   constructor(
@@ -27,6 +28,8 @@ export class Load {
 
   readonly report = (stage: Progress['stage'], loaded: number, total: number, file: string): void => {
     if (this.signal.aborted) return;
+    if (stage === 'download') this.#downloading = loaded < total;
+    else if (stage === 'load' && this.#downloading) return; // it is the download that is waited for
     try {
       this.options.onProgress?.({ stage, loaded, total, file });
     } catch (cause) {
@@ -58,6 +61,7 @@ export class Load {
       onProgress: (...progress) => this.report('download', ...progress),
       onStart: () => void this.check().catch(this.fail),
       onHead: (head) => void this.check(head).catch(this.fail),
+      arriving: !this.options.integrity,
     };
   }
 
@@ -85,13 +89,17 @@ export class Load {
     fresh = false,
   ): Promise<T> {
     const { integrity } = this.options;
-    const { file, discard, name, release } = await open(this.#context(fresh));
+    const { file, received, discard, name, release } = await open(this.#context(fresh));
+    let using = true;
+    received?.catch((error: unknown) => using && this.fail(error));
     try {
-      if (integrity) await verifyDigest(file, integrity, name);
+      if (integrity && file.kind !== 'arriving') await verifyDigest(file, integrity, name);
       const result = await use(file, name);
+      await received;
       await release();
       return result;
     } catch (error) {
+      using = false;
       const damaged =
         discard && !this.signal.aborted && (await abortable(isDamaged(file), this.signal).catch(() => false));
       if (damaged) await discard(error);

@@ -129,9 +129,16 @@ class ModelLoad {
 
   // Of the parameters, in float32.
   uint64_t bytes() const;
-  // Loads layers, at least one, until all are there (true) or so many milliseconds have passed.
-  // Errors: weights_nonfinite, out_of_memory, and those of reading weights.
-  bool advance(double milliseconds);
+  // Of a file that arrives: the next layer needs what comes before `end`, and no layer any more what comes before
+  // `begin`. Both are 0 where no layer needs any of it.
+  struct Wanted {
+    uint64_t begin, end;
+  };
+  Wanted wanted() const;
+  // Loads layers, at least one, until all are there (true), so many milliseconds have passed, or the next one needs
+  // more of the file than its first `received` bytes. Errors: weights_nonfinite, out_of_memory, and those of reading
+  // weights.
+  bool advance(double milliseconds, uint64_t received = whole_file);
   // The model, once. Errors: invalid_argument before all layers are there.
   std::unique_ptr<Model> take();
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -37,6 +38,9 @@ struct ReadLimits {
   uint64_t total_bytes = uint64_t{16} << 30;  // of all tensors, once materialised
 };
 
+// More bytes than any file has.
+constexpr uint64_t whole_file = std::numeric_limits<uint64_t>::max();
+
 // What is known of a tensor before its data is read.
 struct TensorInfo {
   std::string name;
@@ -56,14 +60,16 @@ class StateDict {
   virtual Tensor read(size_t index) const = 0;
   // The same into `out`, of the tensor's bytes, without a copy where the format allows it.
   virtual void read_into(size_t index, std::span<std::byte> out) const;
+  // Where in the file the last byte lies that `read(index)` needs, and one more; `whole_file` where that is not known.
+  virtual uint64_t end(size_t index) const;
 
   // The index of the tensor with this name.
   std::optional<size_t> find(std::string_view name) const;
 };
 
 // Opens a checkpoint. Wrappers are opened as timm does: the value of `state_dict_ema`, `model_ema`, `state_dict` or
-// `model`, the first that is there, else the top, or the value of `encoder` where the top has no tensors (I-JEPA), or what
-// SEER's have within `classy_state_dict`; or the value of `key`, where it is given, which "" makes the top. A
+// `model`, the first that is there, else the top, or the value of `encoder` where the top has no tensors (I-JEPA), or
+// what SEER's have within `classy_state_dict`; or the value of `key`, where it is given, which "" makes the top. A
 // `module.`, `_orig_mod.` or `model.` prefix is stripped where every name has it. Not for several threads at once.
 // Errors: format_*, pickle_forbidden, limit_exceeded, integrity; state_dict_mismatch where there are no tensors, or
 // none under `key`.

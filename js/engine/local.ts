@@ -1,13 +1,27 @@
 // The engine of this thread: the WebAssembly module behind the interface of an engine.
 
+import { abortable } from '../abort.js';
 import { WimmError } from '../errors.js';
 import type { Picture } from '../images/picture.js';
 import { readPixels } from '../images/read.js';
 import type { Backend, StateTensor, Tensor } from '../types.js';
 import { textOfSums } from '../weights/checksum.js';
-import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
-import type { NativeError, NativeModel, NativeModule, NativeResult, NativeSource } from './native.js';
+import { ArrivingSource, bytesSource, type Source, wholeSource } from './arriving.js';
+import {
+  type ArrivingFile,
+  arrivingOf,
+  type Engine,
+  type ModelFacts,
+  type ModelSpec,
+  type OnLoad,
+  type PreprocessSpec,
+  type Run,
+  type WeightsFile,
+  type WeightsHead,
+} from './engine.js';
+import type { NativeError, NativeModel, NativeModule, NativeResult } from './native.js';
 import { bytesOf, elementsOf } from './elements.js';
+import { streamOf } from './pieces.js';
 import { forMilliseconds, runSlices } from './slices.js';
 
 export class LocalEngine implements Engine {
@@ -27,17 +41,23 @@ export class LocalEngine implements Engine {
   }
 
   async createModel({ weights, ...spec }: ModelSpec, onLoad: OnLoad, signal?: AbortSignal): Promise<ModelFacts> {
-    const model = await this.#reading(weights, async (source) => {
+    const model = await this.#reading(weights, signal, async (source, whole) => {
       let progress: Parameters<OnLoad> | undefined;
       const onParameter: OnLoad = (...bytes) => (progress = bytes);
       const load = this.#call(() => this.module.loadModel(spec, source, this.backend.threads, onParameter));
       const advance = (milliseconds: number) => {
-        const done = this.#call(() => load.advance(milliseconds));
+        const done = this.#call(() => load.advance(milliseconds, source?.received ?? 0));
         if (progress) onLoad(...progress);
         return done;
       };
+      const receive = async (source: Source) => {
+        const { begin, end } = load.wanted();
+        source.drop(begin);
+        await source.until(end);
+      };
       try {
-        await runSlices(advance, signal);
+        await runSlices(advance, signal, source && (() => receive(source)));
+        await whole();
         return this.#call(() => load.take());
       } finally {
         if (!this.#crash) load.delete();
@@ -87,7 +107,8 @@ export class LocalEngine implements Engine {
     signal?: AbortSignal,
   ): Promise<Map<string, StateTensor>> {
     const tensors = new Map<string, StateTensor>();
-    await this.#reading(file, async (source) => {
+    await this.#reading(file, signal, async (source, whole) => {
+      await whole();
       const reader = this.#call(() => this.module.openStateDict(source!, key));
       const readNext = () => {
         const tensor = this.#call(() => reader.next(checkFinite));
@@ -145,40 +166,48 @@ export class LocalEngine implements Engine {
     return result.value;
   }
 
-  /** Runs `use` on a weights file. An error of its reading comes before what is made of it. */
-  async #reading<T>(file: WeightsFile | undefined, use: (source: NativeSource | undefined) => Promise<T>): Promise<T> {
-    if (!file) return use(undefined);
-    if (file.kind === 'bytes') return use(bytesSource(file.bytes));
-    if (file.kind === 'blob') return use(await this.#readBlob(file));
+  /** Runs `use` on a weights file that can be opened. An error of its reading comes before what is made of it. */
+  async #reading<T>(
+    file: WeightsFile | undefined,
+    signal: AbortSignal | undefined,
+    use: (source: Source | undefined, whole: () => Promise<void>) => Promise<T>,
+  ): Promise<T> {
+    const whole = async () => {};
+    if (!file) return use(undefined, whole);
+    if (file.kind === 'bytes') return use(bytesSource(file.bytes), whole);
+    if (file.kind !== 'file') return this.#receiving(arrivingOf(file), signal, use);
     const { openFile } = await import('../node/files.js');
     const source = openFile(file.path);
     try {
-      return await use(source);
+      return await use(wholeSource(source), whole);
     } finally {
       source.close();
     }
   }
 
-  async #readBlob({ blob, checksum }: WeightsFile & { kind: 'blob' }): Promise<NativeSource> {
-    let source: NativeSource;
-    try {
-      source = bytesSource(new Uint8Array(await blob.arrayBuffer()));
-    } catch (cause) {
-      throw new WimmError('ERR_OUT_OF_MEMORY', `a file of ${blob.size} bytes cannot be read into memory`, { cause });
-    }
+  /** The same, of a file that arrives. `whole` resolves once all of it is there, and is what was kept, by its checksum. */
+  async #receiving<T>(
+    { size, pieces, checksum }: ArrivingFile,
+    signal: AbortSignal | undefined,
+    use: (source: Source, whole: () => Promise<void>) => Promise<T>,
+  ): Promise<T> {
+    const onReceived = (received: number) => void (sums && this.#call(() => sums.advance(received)));
+    const source = new ArrivingSource(size, streamOf(pieces), onReceived);
     // In JavaScript it would take ten times as long, since an engine is slow to optimise it.
-    if (checksum !== undefined && checksum !== textOfSums(...this.#call(() => this.module.checksum(source))))
-      throw new WimmError('ERR_CACHE_CORRUPT', 'what the cache holds is damaged');
-    return source;
+    const sums = checksum === undefined ? undefined : this.#call(() => this.module.openSums(source));
+    const whole = async () => {
+      await abortable(source.until(size), signal);
+      if (sums && checksum !== textOfSums(...sums.sums()))
+        throw new WimmError('ERR_CACHE_CORRUPT', 'what the cache holds is damaged');
+    };
+    try {
+      await abortable(source.untilOpen(), signal);
+      return await use(source, whole);
+    } finally {
+      source.cancel();
+      if (!this.#crash) sums?.delete();
+    }
   }
-}
-
-/** Of a file of which only the first bytes are there, no more can be read. */
-function bytesSource(bytes: Uint8Array, size = bytes.length): NativeSource {
-  return {
-    size,
-    read: (offset, target) => target.set(bytes.subarray(offset, offset + target.length)),
-  };
 }
 
 function errorOf({ code, message, tensor, offset, missing, unexpected, mismatched }: NativeError): WimmError {

@@ -49,10 +49,20 @@ export interface NativeModel {
   delete(): void;
 }
 
-/** A model under way, advanced as a call of it is. */
+/** A model under way, advanced as a call of it is, as far as its file has come. */
 export interface NativeLoad {
-  advance(milliseconds: number): NativeResult<boolean>;
+  /** The next layer needs what comes before `end` in the file, and no layer any more what comes before `begin`. */
+  wanted(): { begin: number; end: number };
+  /** Loads no layer that needs more than the first `received` bytes of the file. */
+  advance(milliseconds: number, received: number): NativeResult<boolean>;
   take(): NativeResult<NativeModel>;
+  delete(): void;
+}
+
+/** The two sums of js/weights/checksum.ts, of a file that arrives. */
+export interface NativeSums {
+  advance(received: number): NativeResult<undefined>;
+  sums(): [sum: number, sumOfSums: number];
   delete(): void;
 }
 
@@ -73,8 +83,7 @@ export interface NativeModule {
   openStateDict(source: NativeSource, key: string | undefined): NativeResult<NativeReader>;
   adaptInputConv(weight: NativeTensor, inChans: number): NativeResult<NativeTensor>;
   preprocess(image: PixelImage, spec: PreprocessSpec): NativeResult<{ data: Float32Array; shape: number[] }>;
-  /** The two sums of js/weights/checksum.ts. */
-  checksum(source: NativeSource): NativeResult<[sum: number, sumOfSums: number]>;
+  openSums(source: NativeSource): NativeResult<NativeSums>;
   selfCheck(threads: number): NativeResult<boolean>;
   memory(): { heap: number; used: number };
 }

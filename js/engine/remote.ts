@@ -4,8 +4,19 @@ import { onAbort, throwIfAborted } from '../abort.js';
 import { WimmError } from '../errors.js';
 import { type Picture, transferOf, unreadable } from '../images/picture.js';
 import type { Backend, LayerProfile, MemoryUse, StateTensor, Tensor } from '../types.js';
-import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
+import {
+  arrivingOf,
+  type Engine,
+  type ModelFacts,
+  type ModelSpec,
+  type OnLoad,
+  type PreprocessSpec,
+  type Run,
+  type WeightsFile,
+  type WeightsHead,
+} from './engine.js';
 import { noThreads, startTimeout } from './instantiate.js';
+import { sendPieces } from './pieces.js';
 import { openWorker, type Port } from './port.js';
 import type { Call, Reply } from './worker.js';
 
@@ -87,8 +98,30 @@ export class RemoteEngine implements Engine {
     }
   }
 
-  createModel(spec: ModelSpec, onLoad: OnLoad, signal?: AbortSignal): Promise<ModelFacts> {
-    return this.#call('createModel', [spec], { onLoad, signal });
+  createModel({ weights, ...spec }: ModelSpec, onLoad: OnLoad, signal?: AbortSignal): Promise<ModelFacts> {
+    return this.#sending(weights, (sent, transfer) =>
+      this.#call('createModel', [{ ...spec, weights: sent }], { transfer, onLoad, signal }),
+    );
+  }
+
+  /**
+   * Calls with a file that may go to the worker. One of a page is read in this thread, which has nothing else to do: it
+   * arrives while the worker is busy with what has come.
+   */
+  async #sending<T>(
+    file: WeightsFile | undefined,
+    call: (sent: WeightsFile | undefined, transfer: Transferable[]) => Promise<T>,
+  ): Promise<T> {
+    if (file?.kind !== 'blob' && file?.kind !== 'arriving') return call(file, []);
+    const { port1, port2 } = new MessageChannel();
+    const stop = new AbortController();
+    const { pieces, ...rest } = arrivingOf(file);
+    void sendPieces(pieces, port1, stop.signal);
+    try {
+      return await call({ ...rest, pieces: port2 }, [port2]);
+    } finally {
+      stop.abort();
+    }
   }
 
   checkModel(spec: Omit<ModelSpec, 'weights'>, head?: WeightsHead): Promise<void> {
@@ -127,7 +160,9 @@ export class RemoteEngine implements Engine {
     checkFinite: boolean,
     signal?: AbortSignal,
   ): Promise<Map<string, StateTensor>> {
-    return this.#call('loadStateDict', [file, key, checkFinite], { signal });
+    return this.#sending(file, (sent, transfer) =>
+      this.#call('loadStateDict', [sent, key, checkFinite], { transfer, signal }),
+    );
   }
 
   adaptInputConv(weight: StateTensor, inChans: number): Promise<StateTensor> {

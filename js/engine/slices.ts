@@ -6,12 +6,20 @@ import { isNode } from '../platform.js';
 /** Of one slice: so long does the thread answer nothing else. */
 const milliseconds = 10;
 
-/** Calls `advance` until it is done, which it tells. Rejects with the reason of `signal` once that is aborted. */
+/**
+ * Calls `advance` until it is done, which it tells, each time once `ready` has resolved. Rejects with the reason of `signal`
+ * once that is aborted.
+ */
 export async function runSlices(
   advance: (milliseconds: number) => boolean,
   signal: AbortSignal | undefined,
+  ready?: () => Promise<void>,
 ): Promise<void> {
-  while (!advance(milliseconds)) await abortable(nextTask(), signal);
+  for (;;) {
+    if (ready) await abortable(ready(), signal);
+    if (advance(milliseconds)) return;
+    await abortable(nextTask(), signal);
+  }
 }
 
 /** Small steps as slices. `step` tells whether it was the last. */

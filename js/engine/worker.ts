@@ -4,7 +4,7 @@ import { WimmError, type WimmErrorData } from '../errors.js';
 import { isNode } from '../platform.js';
 import type { Backend } from '../types.js';
 import { sha256 } from '../weights/digest.js';
-import type { Engine, ModelSpec, WeightsFile } from './engine.js';
+import type { Engine, ModelSpec, WholeFile } from './engine.js';
 import { instantiate } from './instantiate.js';
 
 /** A call of a method of the engine; `start` loads the engine itself, `sha256` needs none. */
@@ -71,7 +71,7 @@ async function answer({ id, method, parameters }: Call, signal: AbortSignal): Pr
       return;
     }
     case 'sha256':
-      return sha256(parameters[0] as WeightsFile);
+      return sha256(parameters[0] as WholeFile);
     case 'createModel':
       return (await engine).createModel(
         parameters[0] as ModelSpec,

@@ -4,7 +4,7 @@
 
 import type { FileHandle } from 'node:fs/promises';
 
-import type { WeightsFile } from '../engine/engine.js';
+import type { WholeFile } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { type Draft, type Entry, MemoryDraft, type Store, type StoredFile, warnOnce } from '../weights/store.js';
 import { hashFile } from './files.js';
@@ -175,7 +175,7 @@ class FileDraft implements Draft {
     return memory;
   }
 
-  file(): WeightsFile {
+  file(): WholeFile {
     return this.#memory?.file() ?? { kind: 'file', path: this.path };
   }
 

@@ -2,7 +2,7 @@
 // An engine has the same in WebAssembly, for what it reads.
 
 /** Fletcher's two sums, of 32-bit words. A digest takes ten times as long. */
-class Checksum {
+export class Checksum {
   #sum = 0;
   #sumOfSums = 0;
 

@@ -1,6 +1,6 @@
 // SHA-256 of weights files.
 
-import type { WeightsFile } from '../engine/engine.js';
+import type { WholeFile } from '../engine/engine.js';
 import { hashInWorker } from '../engine/hash.js';
 import { WimmError } from '../errors.js';
 
@@ -8,7 +8,7 @@ import { WimmError } from '../errors.js';
 const bytesWithoutWorker = 2 ** 25;
 
 /** In hexadecimal. */
-export async function sha256(file: WeightsFile): Promise<string> {
+export async function sha256(file: WholeFile): Promise<string> {
   if (file.kind === 'file') {
     const { hashFile } = await import('../node/files.js');
     return hashFile(file.path);
@@ -30,7 +30,7 @@ export async function sha256(file: WeightsFile): Promise<string> {
 }
 
 /** Throws integrity unless the file has this digest. */
-export async function verifyDigest(file: WeightsFile, expected: string, name: string): Promise<void> {
+export async function verifyDigest(file: WholeFile, expected: string, name: string): Promise<void> {
   const actual = await sha256(file);
   if (actual === expected) return;
   const message = `${name} has the SHA-256 digest ${actual}, but the option integrity expects ${expected}`;

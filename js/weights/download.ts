@@ -1,7 +1,7 @@
 // Downloads of weights files through a store. Two loads of one address at once share one download.
 
 import { abortable } from '../abort.js';
-import type { WeightsHead } from '../engine/engine.js';
+import type { ArrivingFile, WeightsFile, WeightsHead } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
 import type { Fetch, WeightsCache } from '../types.js';
@@ -23,10 +23,15 @@ export interface LoadContext {
   onProgress: (loaded: number, total: number, file: string) => void;
   /** Called with the head of a file that is downloaded, where it has one. */
   onHead: (head: WeightsHead) => void;
+  /** Whether the file may be used while it arrives. */
+  arriving: boolean;
 }
 
 /** A weights file in use. */
-export interface OpenWeights extends StoredFile {
+export interface OpenWeights extends Omit<StoredFile, 'file'> {
+  file: WeightsFile;
+  /** Of a file that arrives: resolves once all of it is there. */
+  received?: Promise<unknown>;
   /** For messages. */
   name: string;
   /** To be called at the end with what went wrong, if anything: a download that proved good is kept in its store. */
@@ -54,6 +59,8 @@ function isGood(error: unknown): boolean {
 class Download {
   readonly name: string;
   readonly #received: Promise<FetchedFile>;
+  /** For the first who joins; undefined where the file is there, or cannot be read while it arrives. */
+  #arriving: Promise<ArrivingFile | undefined> | undefined;
   readonly #stop = new AbortController();
   readonly #listeners = new Set<Pick<LoadContext, 'onStart' | 'onProgress' | 'onHead'>>();
   #started = false;
@@ -64,7 +71,7 @@ class Download {
 
   constructor(
     request: FileRequest,
-    { maxBytes, idleTimeout }: LoadContext,
+    { maxBytes, idleTimeout, arriving }: LoadContext,
     readonly onEnd: () => void,
   ) {
     this.name = redact(request.url);
@@ -81,9 +88,13 @@ class Download {
       for (const listener of this.#listeners) listener.onHead(head);
     };
     const { signal } = this.#stop;
-    const options = { name: this.name, maxBytes, idleTimeout, onStart, onProgress, onHead, signal };
+    let onArriving: ReceiveOptions['onArriving'];
+    const begun = arriving && new Promise<ArrivingFile>((resolve) => (onArriving = resolve));
+    const options = { name: this.name, maxBytes, idleTimeout, onStart, onProgress, onHead, onArriving, signal };
     this.#received = this.#fetch(request, options);
     this.#received.catch(onEnd);
+    const there = () => undefined;
+    if (begun) this.#arriving = Promise.race([begun, this.#received.then(there, there)]);
   }
 
   async #fetch(request: FileRequest, options: ReceiveOptions): Promise<FetchedFile> {
@@ -104,7 +115,11 @@ class Download {
       this.#good ||= isGood(error);
       if (this.#listeners.size === 0) await this.#end();
     };
+    const arriving = this.#arriving;
+    this.#arriving = undefined;
     try {
+      const begun = arriving && (await abortable(arriving, signal));
+      if (begun) return { file: begun, received: this.#received, name: this.name, release };
       const { file, discard } = await abortable(this.#received, signal);
       return { file, ...(discard && { discard }), name: this.name, release };
     } catch (error) {
@@ -116,6 +131,11 @@ class Download {
   async #end(): Promise<void> {
     this.onEnd();
     this.#stop.abort(new WimmError('ERR_ABORTED', `nobody waits for ${this.name}`));
+    const kept = this.#keep();
+    if (!this.#unlock) await kept; // with a lock, it is for the next one to wait
+  }
+
+  async #keep(): Promise<void> {
     const received = await this.#received.catch(() => undefined);
     if (this.#good) await received?.draft?.keep(received.validator);
     await received?.draft?.drop();

@@ -122,6 +122,7 @@ async function download(request: FileRequest, first: Response, options: ReceiveO
   const total = expectedBytes(first);
   const validator = validatorOf(first);
   const draft = await store.draft(url, total);
+  if (total > 0 && draft.arriving) options.onArriving?.(draft.arriving(total));
   const received = { loaded: 0, headReader: new HeadReader(total) };
   let response: Response | undefined = first;
   let resumes = 0;

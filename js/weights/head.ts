@@ -17,6 +17,15 @@ export class HeadReader {
   /** `total`: bytes of the file, 0 where that is not known. */
   constructor(readonly total: number) {}
 
+  /** Whether the head is whole, or the file has none. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  get isAbsent(): boolean {
+    return this.#done && this.#end === 0;
+  }
+
   /** Takes the next bytes. Gives the head when these complete it. */
   push(chunk: Uint8Array): WeightsHead | undefined {
     if (this.#done) return undefined;

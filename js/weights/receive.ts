@@ -1,6 +1,6 @@
 // Receives the bytes of a response or stream: bounded in size, and in the time between two chunks.
 
-import type { WeightsHead } from '../engine/engine.js';
+import type { ArrivingFile, WeightsHead } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
 import { HeadReader } from './head.js';
@@ -16,6 +16,8 @@ export interface ReceiveOptions {
   onProgress: (loaded: number, total: number) => void;
   /** Called with the head of a file that has one, once it is there. */
   onHead: (head: WeightsHead) => void;
+  /** Called before the first byte with the file, where it can be read while it arrives. */
+  onArriving?: ((file: ArrivingFile) => void) | undefined;
   signal: AbortSignal;
 }
 

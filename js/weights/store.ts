@@ -1,16 +1,19 @@
 // Where downloads go: a draft that takes the bytes, and a store that keeps those that proved good.
 
-import type { WeightsFile } from '../engine/engine.js';
+import type { ArrivingFile, WholeFile } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
 import { isNode } from '../platform.js';
 import type { WeightsCache } from '../types.js';
+import { Checksum, checksumOf } from './checksum.js';
 import { SharedWebStore, WebStore } from './web_store.js';
 
 /** A download under way. */
 export interface Draft {
   write(chunk: Uint8Array): Promise<void>;
+  /** The file for one who reads it while it is written; call it before the first byte. */
+  arriving?(size: number): ArrivingFile;
   /** Call it once, after the last byte. */
-  file(): WeightsFile;
+  file(): WholeFile;
   /** Makes it an entry of the store, with what its server names the content by, if anything. */
   keep(validator: string | undefined): Promise<void>;
   /** Frees what it holds, unless it was kept. */
@@ -27,7 +30,7 @@ export interface Entry {
 
 export interface StoredFile {
   /** With a checksum where it is for its reader to find out whether it is what was kept. */
-  file: WeightsFile;
+  file: WholeFile;
   /** Where it is not: the store has it no more. */
   discard?: (cause: unknown) => Promise<void>;
 }
@@ -69,41 +72,74 @@ export class MemoryDraft implements Draft {
     this.#bytes = grown;
   }
 
-  file(): WeightsFile & { kind: 'bytes' } {
+  file(): WholeFile & { kind: 'bytes' } {
     return { kind: 'bytes', bytes: this.#bytes.subarray(0, this.#length) };
+  }
+
+  checksum(): string {
+    return checksumOf(this.file().bytes);
   }
 
   async keep(): Promise<void> {}
   async drop(): Promise<void> {}
 }
 
-const blobPartBytes = 2 ** 20; // a thread copies it at once
+const pieceBytes = 2 ** 20; // a thread copies and adds them at once
 
 /** A download in a blob, which the browser may hold on disk. */
 export class BlobDraft implements Draft {
   readonly #parts: Blob[] = [];
-  #chunks: Uint8Array<ArrayBuffer>[] = [];
-  #chunkBytes = 0;
+  readonly #checksum = new Checksum();
+  #piece = new Uint8Array(pieceBytes);
+  #length = 0; // of the piece
+  #arriving: ReadableStreamDefaultController<Uint8Array> | undefined;
 
   async write(chunk: Uint8Array): Promise<void> {
-    this.#chunks.push(chunk as Uint8Array<ArrayBuffer>);
-    this.#chunkBytes += chunk.length;
-    if (this.#chunkBytes >= blobPartBytes) this.#join();
+    for (let rest = chunk; rest.length > 0;) {
+      const part = rest.subarray(0, pieceBytes - this.#length);
+      this.#piece.set(part, this.#length);
+      this.#length += part.length;
+      rest = rest.subarray(part.length);
+      if (this.#length === pieceBytes) this.#endPiece();
+    }
   }
 
-  #join(): void {
-    this.#parts.push(new Blob(this.#chunks));
-    this.#chunks = [];
-    this.#chunkBytes = 0;
+  #endPiece(): void {
+    const piece = this.#piece.subarray(0, this.#length);
+    this.#checksum.add(piece);
+    this.#parts.push(new Blob([piece]));
+    this.#length = 0;
+    if (!this.#arriving) return;
+    this.#arriving.enqueue(piece);
+    this.#piece = new Uint8Array(pieceBytes);
   }
 
-  file(): WeightsFile & { kind: 'blob' } {
-    this.#join();
+  arriving(size: number): ArrivingFile {
+    const pieces = new ReadableStream<Uint8Array>({
+      start: (controller) => void (this.#arriving = controller),
+      cancel: () => void (this.#arriving = undefined),
+    });
+    return { kind: 'arriving', size, pieces };
+  }
+
+  file(): WholeFile & { kind: 'blob' } {
+    if (this.#length > 0) this.#endPiece();
+    this.#arriving?.close();
+    this.#arriving = undefined;
     return { kind: 'blob', blob: new Blob(this.#parts) };
   }
 
+  /** Of the whole file. */
+  checksum(): string {
+    return this.#checksum.toString();
+  }
+
   async keep(): Promise<void> {}
-  async drop(): Promise<void> {}
+
+  async drop(): Promise<void> {
+    this.#arriving?.error(new WimmError('ERR_NETWORK', 'the download ended early', { retryable: true }));
+    this.#arriving = undefined;
+  }
 }
 
 export function openDraft(size: number): MemoryDraft | BlobDraft {

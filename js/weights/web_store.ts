@@ -1,14 +1,14 @@
 // Downloads kept in Cache Storage, or in anything with its `match` and `put`.
 
-import type { WeightsFile } from '../engine/engine.js';
+import type { WholeFile } from '../engine/engine.js';
 import { WimmError } from '../errors.js';
-import { checksumOf, checksumOfBlob } from './checksum.js';
+import { checksumOf } from './checksum.js';
 import { type Draft, type Entry, openDraft, type Store, type StoredFile, warnOnce } from './store.js';
 
 const checksumHeader = 'x-wimm-checksum';
 const validatorHeader = 'x-wimm-validator';
 
-type WebFile = WeightsFile & { kind: 'bytes' | 'blob' };
+type WebFile = WholeFile & { kind: 'bytes' | 'blob' };
 
 async function readFile(response: Response): Promise<WebFile> {
   if (typeof document === 'object') return { kind: 'blob', blob: await response.blob() };
@@ -55,17 +55,17 @@ export class WebStore implements Store {
     let file: ReturnType<typeof draft.file>;
     return {
       write: (chunk) => draft.write(chunk),
+      ...('arriving' in draft && { arriving: (size) => draft.arriving(size) }),
       file: () => (file = draft.file()),
-      keep: (validator) => this.#keep(url, file, validator),
+      keep: (validator) => this.#keep(url, file, draft.checksum(), validator),
       drop: () => draft.drop(),
     };
   }
 
-  async #keep(url: string, file: WebFile, validator: string | undefined): Promise<void> {
+  async #keep(url: string, file: WebFile, checksum: string, validator: string | undefined): Promise<void> {
     const body = file.kind === 'blob' ? file.blob : (file.bytes as Uint8Array<ArrayBuffer>);
     const size = file.kind === 'blob' ? file.blob.size : file.bytes.length;
     try {
-      const checksum = file.kind === 'blob' ? await checksumOfBlob(file.blob) : checksumOf(file.bytes);
       const headers = new Headers({ [checksumHeader]: checksum, 'content-length': String(size) });
       if (validator !== undefined) headers.set(validatorHeader, validator);
       await this.cache.put(url, new Response(body, { headers }));

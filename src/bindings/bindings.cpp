@@ -84,19 +84,31 @@ class Load {
     options.on_progress = [on_load](uint64_t done, uint64_t total) {
       on_load(static_cast<double>(done), static_cast<double>(total));
     };
-    if (!source.isUndefined()) weights_ = open(source, spec["key"]);
+    if (!source.isUndefined()) {
+      size_ = static_cast<uint64_t>(source["size"].as<double>());
+      weights_ = open(source, spec["key"]);
+    }
     options.weights = weights_.get();
     load_.emplace(spec["architecture"].as<std::string>(), std::move(options));
   }
 
-  val advance(double milliseconds) {
-    return guarded([&] { return val(load_->advance(milliseconds)); });
+  val wanted() const {
+    const auto [begin, end] = load_->wanted();
+    val range = val::object();
+    range.set("begin", static_cast<double>(begin));
+    range.set("end", static_cast<double>(std::min(end, size_)));
+    return range;
+  }
+  val advance(double milliseconds, double received) {
+    const uint64_t bytes = received < static_cast<double>(size_) ? static_cast<uint64_t>(received) : whole_file;
+    return guarded([&] { return val(load_->advance(milliseconds, bytes)); });
   }
   val take() {
     return guarded([&] { return val(load_->take()); });
   }
 
  private:
+  uint64_t size_ = 0;  // of the file
   std::unique_ptr<StateDict> weights_;
   std::optional<ModelLoad> load_;
 };
@@ -194,22 +206,41 @@ val open_state_dict(const val& source, const val& key) {
   return guarded([&] { return val(std::make_unique<StateDictReader>(open(source, key))); });
 }
 
-// The two sums of a file.
-val checksum(const val& object) {
-  return guarded([&] {
-    const JsSource source(object);
-    std::vector<std::byte> buffer(size_t{1} << 18);
-    Checksum sums;
-    for (uint64_t begin = 0; begin < source.size(); begin += buffer.size()) {
-      const auto size = static_cast<size_t>(std::min<uint64_t>(buffer.size(), source.size() - begin));
-      const auto piece = std::span(buffer).first(size);
-      source.read(begin, piece);
-      sums.add(piece);
-    }
+// The two sums of a file that arrives.
+class FileSums {
+ public:
+  explicit FileSums(const val& source) : source_(source) {}
+
+  // Adds what has come since, up to the first `received` bytes.
+  val advance(double received) {
+    return guarded([&] {
+      auto end = static_cast<uint64_t>(received);
+      if (end < source_.size()) end -= end % sizeof sums_.sum;
+      while (done_ < end) {
+        const auto piece =
+            std::span(buffer_).first(static_cast<size_t>(std::min<uint64_t>(end - done_, buffer_.size())));
+        source_.read(done_, piece);
+        sums_.add(piece);
+        done_ += piece.size();
+      }
+      return val::undefined();
+    });
+  }
+  val sums() const {
     val result = val::array();
-    result.call<void>("push", sums.sum, sums.sum_of_sums);
+    result.call<void>("push", sums_.sum, sums_.sum_of_sums);
     return result;
-  });
+  }
+
+ private:
+  JsSource source_;
+  uint64_t done_ = 0;  // bytes
+  std::vector<std::byte> buffer_ = std::vector<std::byte>(size_t{1} << 18);
+  Checksum sums_;
+};
+
+val open_sums(const val& source) {
+  return guarded([&] { return val(std::make_unique<FileSums>(source)); });
 }
 
 val check_kernels(int threads) {
@@ -255,12 +286,16 @@ EMSCRIPTEN_BINDINGS(wimm) {
       .function("layerProfile", &layer_profile)
       .function("facts", &facts)
       .function("memory", &model_memory);
-  emscripten::class_<Load>("Load").function("advance", &Load::advance).function("take", &Load::take);
+  emscripten::class_<Load>("Load")
+      .function("wanted", &Load::wanted)
+      .function("advance", &Load::advance)
+      .function("take", &Load::take);
   emscripten::class_<StateDictReader>("StateDictReader").function("next", &StateDictReader::next);
   emscripten::function("loadModel", &load_model);
   emscripten::function("checkModel", &check);
+  emscripten::class_<FileSums>("FileSums").function("advance", &FileSums::advance).function("sums", &FileSums::sums);
   emscripten::function("openStateDict", &open_state_dict);
-  emscripten::function("checksum", &checksum);
+  emscripten::function("openSums", &open_sums);
   emscripten::function("selfCheck", &check_kernels);
   emscripten::function("adaptInputConv", &adapt);
   emscripten::function("preprocess", &preprocess_image);

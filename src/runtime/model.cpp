@@ -224,9 +224,31 @@ std::vector<Model::FeatureLevel> Model::feature_info() const {
 struct ModelLoad::Impl {
   ModelOptions options;
   std::unique_ptr<Model::Impl> model = std::make_unique<Model::Impl>();
-  std::vector<bool> needed{};  // by node
   std::optional<Parameters> parameters{};
-  Kernels kernels{};  // by node
+  struct Layer {
+    NodeId node;
+    Wanted wanted;
+  };
+  std::vector<Layer> layers{};  // in the order in which a file that arrives has them
+  size_t loaded = 0;            // of the layers
+  Kernels kernels{};            // by node
+
+  void list_layers(const std::vector<bool>& needed_nodes) {
+    const Graph& graph = model->network.graph;
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+      if (!needed_nodes[i]) continue;
+      Wanted wanted{whole_file, 0};
+      for (const ParameterId id : parameters_of(graph.nodes[i].op)) {
+        const Wanted place = parameters->place(id);
+        if (place.end > 0) wanted = {std::min(wanted.begin, place.begin), std::max(wanted.end, place.end)};
+      }
+      layers.push_back({static_cast<NodeId>(i), wanted});
+    }
+    std::ranges::stable_sort(layers, {}, [](const Layer& layer) { return layer.wanted.end; });
+    for (size_t i = layers.size(); i-- > 1;)
+      layers[i - 1].wanted.begin = std::min(layers[i - 1].wanted.begin, layers[i].wanted.begin);
+    kernels.resize(graph.nodes.size());
+  }
 };
 
 ModelLoad::ModelLoad(std::string_view name, ModelOptions options)
@@ -245,30 +267,38 @@ ModelLoad::ModelLoad(std::string_view name, ModelOptions options)
   if (chosen.dtype == DType::int8) select_int8(network.graph);
   model.levels = select_levels(network, chosen);
 
-  impl_->needed = needed_nodes(network.graph, outputs);
-  place_parts(network.graph, impl_->needed);
-  impl_->parameters.emplace(network, chosen, needed_parameters(network.graph, impl_->needed));
+  const std::vector<bool> needed = needed_nodes(network.graph, outputs);
+  place_parts(network.graph, needed);
+  impl_->parameters.emplace(network, chosen, needed_parameters(network.graph, needed));
   model.report = impl_->parameters->report();
+  impl_->list_layers(needed);
 }
 
 ModelLoad::~ModelLoad() = default;
 
 uint64_t ModelLoad::bytes() const { return impl_->parameters->bytes(); }
 
-bool ModelLoad::advance(double milliseconds) {
+ModelLoad::Wanted ModelLoad::wanted() const {
+  const auto& [options, model, parameters, layers, loaded, kernels] = *impl_;
+  if (loaded == layers.size()) return {0, 0};
+  const auto [begin, end] = layers[loaded].wanted;
+  return {begin == whole_file ? 0 : begin, end};
+}
+
+bool ModelLoad::advance(double milliseconds, uint64_t received) {
   const Stopwatch slice;
-  auto& [options, model, needed, parameters, kernels] = *impl_;
-  while (model && kernels.size() < needed.size()) {
-    const auto id = static_cast<NodeId>(kernels.size());
-    kernels.push_back(needed[kernels.size()] ? make_kernel(model->network.graph, id, *parameters) : nullptr);
+  auto& [options, model, parameters, layers, loaded, kernels] = *impl_;
+  while (loaded < layers.size() && layers[loaded].wanted.end <= received) {
+    const NodeId node = layers[loaded++].node;
+    kernels[node] = make_kernel(model->network.graph, node, *parameters);
     if (slice.milliseconds() >= milliseconds) break;
   }
-  return !model || kernels.size() == needed.size();
+  return loaded == layers.size();
 }
 
 std::unique_ptr<Model> ModelLoad::take() {
-  auto& [options, model, needed, parameters, kernels] = *impl_;
-  if (!model || kernels.size() < needed.size())
+  auto& [options, model, parameters, layers, loaded, kernels] = *impl_;
+  if (!model || loaded < layers.size())
     throw Error(ErrorCode::invalid_argument, "there is no model before it is loaded");
   model->session.emplace(model->network.graph, std::move(kernels), options.threads);
   return std::unique_ptr<Model>(new Model(std::move(model)));

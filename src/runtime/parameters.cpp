@@ -321,11 +321,20 @@ std::vector<float> Parameters::read(ParameterId id) {
   return values;
 }
 
-std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>& needed_nodes) {
-  std::vector<bool> needed(graph.parameters.size());
+ModelLoad::Wanted Parameters::place(ParameterId id) const {
+  if (fit_[id] == Fit::none) return {0, 0};
+  const uint64_t end = checkpoint_.state_dict->end(source_[id]);
+  if (end == whole_file) return {0, end};
+  const auto& [name, dtype, shape] = checkpoint_.state_dict->tensors()[source_[id]];
+  const uint64_t bytes = static_cast<uint64_t>(element_count(shape)) * size_of(dtype);  // encoded, it has no more
+  return {end - std::min(end, bytes), end};
+}
+
+std::vector<ParameterId> parameters_of(const Op& op) {
+  std::vector<ParameterId> used;
   const auto use = [&](auto... ids) {
     for (ParameterId id : {ids...})
-      if (id != no_id) needed[id] = true;
+      if (id != no_id) used.push_back(id);
   };
   const auto use_all = [&](const std::vector<Affine>& affines) {
     for (const Affine& affine : affines) use(affine.weight, affine.bias, affine.mean, affine.var);
@@ -335,57 +344,62 @@ std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>&
     use_all(op.folded);
     for (const Conv2d& branch : op.branches) self(self, branch);
   };
+  std::visit(Overloaded{
+                 [&](const Conv2d& op) { use_conv(use_conv, op); },
+                 [&](const Affine& op) { use(op.weight, op.bias, op.mean, op.var); },
+                 [&](const Linear& op) {
+                   use(op.weight, op.bias);
+                   for (const ParameterId part : op.bias_parts) use(part);
+                   use_all(op.folded);
+                 },
+                 [&](const AddFourierPositions& op) { use(op.weight, op.bias); },
+                 [&](const CrossCovariance& op) { use(op.temperature); },
+                 [&](const GatedAttention& op) { use(op.weight, op.gate); },
+                 [&](const Lstm& op) {
+                   for (const Lstm::Weights& each : {op.forward, op.backward})
+                     use(each.weight_ih, each.weight_hh, each.bias_ih, each.bias_hh);
+                 },
+                 [&](const StarRelu& op) { use(op.scale, op.bias); },
+                 [&](const MixTokens& op) { use(op.weight, op.bias); },
+                 [&](const GroupNorm& op) { use(op.weight, op.bias); },
+                 [&](const LayerNorm& op) { use(op.weight, op.bias); },
+                 [&](const RmsNorm& op) { use(op.weight); },
+                 [&](const GlobalResponseNorm& op) { use(op.weight, op.bias); },
+                 [&](const LearnedTokens& op) { use(op.tokens); },
+                 [&](const AddPositions& op) { use(op.positions); },
+                 [&](const AddGrid& op) { use(op.positions, op.window); },
+                 [&](const TalkingHeads& op) {
+                   use(op.before_weight, op.before_bias, op.after_weight, op.after_bias);
+                   if (op.bias) use(op.bias->table);
+                 },
+                 [&](const ConvTranspose2d& op) { use(op.weight, op.bias); },
+                 [&](const LambdaLayer& op) { use(op.weight, op.bias); },
+                 [&](const AdditivePool& op) { use(op.weight); },
+                 [&](const RotaryTable& op) { use(op.frequencies); },
+                 [&](const Attention& op) {
+                   use(op.logit_scale);
+                   if (op.bias) use(op.bias->table);
+                   if (op.products) use(op.products->rows, op.products->columns);
+                   if (op.bias && op.bias->mlp) {
+                     const RelativeBias::Mlp& mlp = *op.bias->mlp;
+                     use(mlp.weight1, mlp.bias1, mlp.weight2, mlp.bias2);
+                   }
+                 },
+                 [&](const DifferentialMix& op) { use(op.q1, op.k1, op.q2, op.k2); },
+                 [&](const EvoNormS0& op) { use(op.v, op.weight, op.bias); },
+                 [&](const FilterResponseNorm& op) { use(op.weight, op.bias, op.tau); },
+                 [&](const ChannelConv& op) { use(op.weight); },
+                 [](const auto&) {},
+             },
+             op);
+  return used;
+}
+
+std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>& needed_nodes) {
+  std::vector<bool> needed(graph.parameters.size());
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (!needed_nodes[i]) continue;
-    std::visit(
-        Overloaded{
-            [&](const Conv2d& op) { use_conv(use_conv, op); },
-            [&](const Affine& op) { use(op.weight, op.bias, op.mean, op.var); },
-            [&](const Linear& op) {
-              use(op.weight, op.bias);
-              for (const ParameterId part : op.bias_parts) use(part);
-              use_all(op.folded);
-            },
-            [&](const AddFourierPositions& op) { use(op.weight, op.bias); },
-            [&](const CrossCovariance& op) { use(op.temperature); },
-            [&](const GatedAttention& op) { use(op.weight, op.gate); },
-            [&](const Lstm& op) {
-              for (const Lstm::Weights& each : {op.forward, op.backward})
-                use(each.weight_ih, each.weight_hh, each.bias_ih, each.bias_hh);
-            },
-            [&](const StarRelu& op) { use(op.scale, op.bias); },
-            [&](const MixTokens& op) { use(op.weight, op.bias); },
-            [&](const GroupNorm& op) { use(op.weight, op.bias); },
-            [&](const LayerNorm& op) { use(op.weight, op.bias); },
-            [&](const RmsNorm& op) { use(op.weight); },
-            [&](const GlobalResponseNorm& op) { use(op.weight, op.bias); },
-            [&](const LearnedTokens& op) { use(op.tokens); },
-            [&](const AddPositions& op) { use(op.positions); },
-            [&](const AddGrid& op) { use(op.positions, op.window); },
-            [&](const TalkingHeads& op) {
-              use(op.before_weight, op.before_bias, op.after_weight, op.after_bias);
-              if (op.bias) use(op.bias->table);
-            },
-            [&](const ConvTranspose2d& op) { use(op.weight, op.bias); },
-            [&](const LambdaLayer& op) { use(op.weight, op.bias); },
-            [&](const AdditivePool& op) { use(op.weight); },
-            [&](const RotaryTable& op) { use(op.frequencies); },
-            [&](const Attention& op) {
-              use(op.logit_scale);
-              if (op.bias) use(op.bias->table);
-              if (op.products) use(op.products->rows, op.products->columns);
-              if (op.bias && op.bias->mlp) {
-                const RelativeBias::Mlp& mlp = *op.bias->mlp;
-                use(mlp.weight1, mlp.bias1, mlp.weight2, mlp.bias2);
-              }
-            },
-            [&](const DifferentialMix& op) { use(op.q1, op.k1, op.q2, op.k2); },
-            [&](const EvoNormS0& op) { use(op.v, op.weight, op.bias); },
-            [&](const FilterResponseNorm& op) { use(op.weight, op.bias, op.tau); },
-            [&](const ChannelConv& op) { use(op.weight); },
-            [](const auto&) {},
-        },
-        graph.nodes[i].op);
+    for (const ParameterId id : parameters_of(graph.nodes[i].op)) needed[id] = true;
   }
   return needed;
 }

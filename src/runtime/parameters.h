@@ -24,6 +24,8 @@ class Parameters final : public ParameterReader {
   Parameters(const Network& network, const ModelOptions& options, std::vector<bool> needed);
 
   std::vector<float> read(ParameterId id) override;
+  // Where in the file the bytes lie that `read(id)` needs, or more; both 0 where it reads none.
+  ModelLoad::Wanted place(ParameterId id) const;
   const LoadReport& report() const { return report_; }
   // Of those that are needed, in float32.
   uint64_t bytes() const { return bytes_total_; }
@@ -51,6 +53,8 @@ class Parameters final : public ParameterReader {
   uint64_t bytes_done_ = 0, bytes_total_ = 0;
 };
 
+// What the operation of a node reads.
+std::vector<ParameterId> parameters_of(const Op& op);
 // For each parameter, whether one of these nodes uses it.
 std::vector<bool> needed_parameters(const Graph& graph, const std::vector<bool>& needed_nodes);
 

@@ -541,6 +541,7 @@ class FilteredStateDict final : public StateDict {
     if (same_as_[index]) return checkpoint_.read_into(*same_as_[index], out);
     StateDict::read_into(index, out);
   }
+  uint64_t end(size_t index) const override { return same_as_[index] ? checkpoint_.end(*same_as_[index]) : whole_file; }
 
  private:
   const StateDict& checkpoint_;

@@ -23,6 +23,7 @@ class Pack final : public StateDict {
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   // Errors: integrity where the checksum does not match.
   Tensor read(size_t index) const override;
+  uint64_t end(size_t index) const override { return places_[index].offset + places_[index].length; }
 
   // timm's arch.tag, and its pretrained_cfg as JSON.
   const std::string& model() const { return model_; }

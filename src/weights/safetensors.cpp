@@ -221,6 +221,7 @@ class Safetensors final : public StateDict {
     for (Entry& entry : entries) {
       tensors_.push_back(std::move(entry.info));
       offsets_.push_back(data_begin + entry.begin);
+      ends_.push_back(data_begin + entry.end);
     }
     check_limits(tensors_, limits);
     strip_wrapper_prefixes(tensors_);
@@ -237,11 +238,12 @@ class Safetensors final : public StateDict {
   }
 
   void read_into(size_t index, std::span<std::byte> out) const override { source_->read(offsets_[index], out); }
+  uint64_t end(size_t index) const override { return ends_[index]; }
 
  private:
   std::shared_ptr<const ByteSource> source_;
   std::vector<TensorInfo> tensors_;
-  std::vector<uint64_t> offsets_;  // in the file
+  std::vector<uint64_t> offsets_, ends_;  // in the file
 };
 
 }  // namespace

@@ -72,6 +72,8 @@ void StateDict::read_into(size_t index, std::span<std::byte> out) const {
   std::ranges::copy(read(index).data, out.begin());
 }
 
+uint64_t StateDict::end(size_t /*index*/) const { return whole_file; }
+
 std::optional<size_t> StateDict::find(std::string_view name) const {
   const auto found = std::ranges::find(tensors(), name, &TensorInfo::name);
   if (found == tensors().end()) return std::nullopt;

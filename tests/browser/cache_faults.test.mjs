@@ -28,6 +28,7 @@ async function visit(through = (address) => address) {
   const load = () =>
     tab.evaluate(async () => {
       const { data } = (await window.wimm.loadStateDict('/weights')).get('weight');
+      await window.kept('/weights');
       return {
         loaded: data.every((value) => value === 1),
         entries: (await (await window.caches?.open('wimm-1'))?.keys())?.length,

@@ -27,6 +27,7 @@ const load = (tab, weights, options) =>
       } catch ({ code }) {
         result = code;
       }
+      await window.kept(weights);
       const entries = (await (await window.caches.open('wimm-1')).keys()).map(({ url }) => url);
       return { result, entries };
     },

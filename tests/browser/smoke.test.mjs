@@ -27,6 +27,7 @@ const script = `
     const error = await model.forward({ data: new Float32Array(1), shape: [1, 1, 1, 1] }).catch(({ code }) => code);
     const backend = model.backend;
     model.dispose();
+    await navigator.locks.request('wimm ' + new URL('/weights.safetensors', location.href), () => {});
     const cached = (await (await caches.open('wimm-1')).keys()).length;
     show({ variant, backend, results, error, steps, cached, listed: listModels('resnet18').length });
   } catch (error) {

@@ -119,13 +119,14 @@ export async function realContent() {
   };
 }
 
-/** A tab of its own storage on a site, whose `window.wimm` is the package. */
+/** A tab of its own storage on a site, whose `window.wimm` is the package. Its `kept` waits until an address is cached. */
 export async function open(browser, address) {
   const tab = await browser.newPage();
   tab.setDefaultTimeout(patience);
   await tab.goto(address);
   await tab.evaluate(async () => {
     window.wimm = await import('/wimm/index.js');
+    window.kept = (address) => navigator.locks?.request(`wimm ${new URL(address, window.location.href)}`, () => {});
   });
   return tab;
 }

@@ -1,10 +1,12 @@
 // Every architecture has timm's parameters: their names, shapes and order.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <set>
+#include <span>
 #include <string>
 
 #include "models/families.h"
@@ -14,6 +16,17 @@
 #include "wimm/model.h"
 
 using namespace wimm;
+
+namespace {
+
+std::vector<TensorInfo> tensors_of_test_resnet() {
+  std::vector<TensorInfo> tensors;
+  for (const Parameter& parameter : build_network("test_resnet", BuildOptions()).graph.parameters)
+    tensors.push_back({parameter.name, parameter.dtype, parameter.shape});
+  return tensors;
+}
+
+}  // namespace
 
 TEST_CASE("every architecture has timm's parameters, in timm's order") {
   for (const parity::Golden& golden : parity::read_goldens()) {
@@ -64,11 +77,7 @@ TEST_CASE("weights that are not finite are loaded, or an error where that is ask
       return tensor;
     }
   };
-  std::vector<TensorInfo> tensors;
-  for (const Parameter& parameter : build_network("test_resnet", BuildOptions()).graph.parameters) {
-    tensors.push_back({parameter.name, parameter.dtype, parameter.shape});
-  }
-  const Damaged checkpoint(tensors, 2, DType::float32);
+  const Damaged checkpoint(tensors_of_test_resnet(), 2, DType::float32);
   ModelOptions options;
   options.weights = &checkpoint;
   const FloatTensor input = parity::images({1, 3, 32, 32});
@@ -85,10 +94,7 @@ TEST_CASE("weights that are not finite are loaded, or an error where that is ask
 }
 
 TEST_CASE("the weight of a linear layer may stand for that of a convolution over its whole input") {
-  std::vector<TensorInfo> tensors;
-  for (const Parameter& parameter : build_network("test_resnet", BuildOptions()).graph.parameters) {
-    tensors.push_back({parameter.name, parameter.dtype, parameter.shape});
-  }
+  std::vector<TensorInfo> tensors = tensors_of_test_resnet();
   const FloatTensor input = parity::images({1, 3, 32, 32});
   const auto logits = [&] {
     const parity::SyntheticCheckpoint checkpoint(tensors, 2, DType::float32);
@@ -101,4 +107,52 @@ TEST_CASE("the weight of a linear layer may stand for that of a convolution over
     if (tensor.shape.size() == 4) tensor.shape = {tensor.shape[0], element_count(tensor.shape) / tensor.shape[0]};
   }
   CHECK(logits() == expected);
+}
+
+TEST_CASE("a model is loaded from a file that arrives, whatever the order of its tensors") {
+  struct Arriving : parity::SyntheticCheckpoint {
+    using SyntheticCheckpoint::SyntheticCheckpoint;
+    uint64_t dropped = 0, received = 0;
+    Tensor read(size_t index) const override {
+      CHECK(begin(index) >= dropped);
+      CHECK(end(index) <= received);
+      return SyntheticCheckpoint::read(index);
+    }
+    uint64_t begin(size_t index) const {
+      uint64_t bytes = 0;
+      for (const TensorInfo& tensor : std::span(tensors()).first(index))
+        bytes += static_cast<uint64_t>(element_count(tensor.shape)) * size_of(tensor.dtype);
+      return bytes;
+    }
+    uint64_t end(size_t index) const override { return begin(index + 1); }
+  };
+  const FloatTensor input = parity::images({1, 3, 32, 32});
+  std::vector<TensorInfo> tensors = tensors_of_test_resnet();
+  std::vector<float> expected;
+  for (const bool reversed : {false, true}) {
+    if (reversed) std::ranges::reverse(tensors);
+    Arriving checkpoint(tensors, 2, DType::float32);
+    ModelOptions options;
+    options.weights = &checkpoint;
+    ModelLoad load("test_resnet", options);
+    int stops = 0;
+    uint64_t most = 0;  // bytes at once
+    constexpr double unlimited = std::numeric_limits<double>::infinity();
+    while (!load.advance(unlimited, checkpoint.received)) {
+      const auto [begin, end] = load.wanted();
+      CHECK(begin >= checkpoint.dropped);
+      CHECK(end > checkpoint.received);
+      checkpoint.dropped = begin;
+      checkpoint.received = end;
+      most = std::max(most, end - begin);
+      ++stops;
+    }
+    CHECK(load.wanted().end == 0);
+    CHECK(stops > 5);
+    CHECK(checkpoint.received <= checkpoint.end(tensors.size() - 1));
+    CHECK(most < checkpoint.received / 2);
+    const std::vector<float> logits = load.take()->forward({input.shape, input.data}).data;
+    if (reversed) CHECK(logits == expected);
+    expected = logits;
+  }
 }
