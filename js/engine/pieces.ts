@@ -29,6 +29,7 @@ export async function sendPieces(pieces: Pieces, port: MessagePort, signal: Abor
   }
 }
 
+/** The stream itself, or one of what comes through the port. */
 export function streamOf(port: Pieces): ReadableStream<Uint8Array> {
   if (!('postMessage' in port)) return port;
   return new ReadableStream({
