@@ -3,6 +3,7 @@ import { image } from '../image.mjs';
 import { peers } from '../peers/index.mjs';
 
 const warmUpRounds = 8; // V8 begins in its baseline tier
+const pause = 100; // milliseconds, in which threads of the one before fall asleep: onnxruntime-web's look for work for 40
 const tolerance = 1e-3; // of the largest logit: the runtimes sum in different orders
 
 function checkAgreement(model, name, expected, output) {
@@ -44,6 +45,7 @@ export async function compare(job, engine) {
   for (let round = -warmUpRounds; round < job.rounds; ++round) {
     // Back and forth: none always follows the same one.
     for (const { runner, input, times } of round % 2 ? running.toReversed() : running) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
       const start = engine.clock();
       await runner.forward(input);
       const elapsed = engine.clock(start);
