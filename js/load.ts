@@ -2,7 +2,7 @@
 
 import { abortable, abortError, onAbort, throwIfAborted } from './abort.js';
 import { settings } from './config.js';
-import type { WeightsFile, WeightsHead } from './engine/engine.js';
+import type { WeightsFile, WeightsHead, WholeFile } from './engine/engine.js';
 import { invalidArgument, type loadChecks, type readOptions } from './options.js';
 import type { Progress } from './types.js';
 import { checksumOfBlob } from './weights/checksum.js';
@@ -93,7 +93,7 @@ export class Load {
     let using = true;
     received?.catch((error: unknown) => using && this.fail(error));
     try {
-      if (integrity && file.kind !== 'arriving') await verifyDigest(file, integrity, name);
+      if (integrity) await verifyDigest(file as WholeFile, integrity, name); // it was asked not to arrive
       const result = await use(file, name);
       await received;
       await release();

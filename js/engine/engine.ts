@@ -1,7 +1,7 @@
 // What runs models: asynchronous methods on plain data, so that a worker may stand between it and its caller.
 
 import type { Picture } from '../images/picture.js';
-import type { Pieces } from './pieces.js';
+import type { ArrivingFile } from './pieces.js';
 import type {
   Backend,
   DType,
@@ -21,22 +21,7 @@ export type WholeFile =
   /** Of a page, with the checksum of its bytes where it is of a cache. */
   | { kind: 'blob'; blob: Blob; checksum?: string | undefined };
 
-/** A weights file that is read while it arrives, once. */
-export interface ArrivingFile {
-  kind: 'arriving';
-  size: number;
-  pieces: Pieces;
-  checksum?: string | undefined;
-}
-
 export type WeightsFile = WholeFile | ArrivingFile;
-
-/** A blob as its pieces. */
-export function arrivingOf(file: WeightsFile & { kind: 'blob' | 'arriving' }): ArrivingFile {
-  if (file.kind === 'arriving') return file;
-  const { blob, checksum } = file;
-  return { kind: 'arriving', size: blob.size, pieces: blob.stream(), checksum };
-}
 
 /** The bytes of a file that come before the data of its tensors, and how many it will have in all. */
 export interface WeightsHead {

@@ -7,21 +7,10 @@ import { readPixels } from '../images/read.js';
 import type { Backend, StateTensor, Tensor } from '../types.js';
 import { textOfSums } from '../weights/checksum.js';
 import { ArrivingSource, bytesSource, type Source, wholeSource } from './arriving.js';
-import {
-  type ArrivingFile,
-  arrivingOf,
-  type Engine,
-  type ModelFacts,
-  type ModelSpec,
-  type OnLoad,
-  type PreprocessSpec,
-  type Run,
-  type WeightsFile,
-  type WeightsHead,
-} from './engine.js';
+import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
 import type { NativeError, NativeModel, NativeModule, NativeResult } from './native.js';
 import { bytesOf, elementsOf } from './elements.js';
-import { streamOf } from './pieces.js';
+import { type ArrivingFile, arrivingOf, streamOf } from './pieces.js';
 import { forMilliseconds, runSlices } from './slices.js';
 
 export class LocalEngine implements Engine {

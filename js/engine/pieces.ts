@@ -1,9 +1,25 @@
 // The pieces of a weights file on their way to a worker: they are handed over, and not copied.
 
 import { WimmError, type WimmErrorData } from '../errors.js';
+import type { WeightsFile } from './engine.js';
 
 /** The pieces of a file as they come, or the port through which a worker gets them. */
 export type Pieces = ReadableStream<Uint8Array> | MessagePort;
+
+/** A weights file that is read while it arrives, once. */
+export interface ArrivingFile {
+  kind: 'arriving';
+  size: number;
+  pieces: Pieces;
+  checksum?: string | undefined;
+}
+
+/** A blob as its pieces. */
+export function arrivingOf(file: WeightsFile & { kind: 'blob' | 'arriving' }): ArrivingFile {
+  if (file.kind === 'arriving') return file;
+  const { blob, checksum } = file;
+  return { kind: 'arriving', size: blob.size, pieces: blob.stream(), checksum };
+}
 
 type Message = { piece: Uint8Array } | { end: true } | { error: WimmErrorData };
 

@@ -4,19 +4,9 @@ import { onAbort, throwIfAborted } from '../abort.js';
 import { WimmError } from '../errors.js';
 import { type Picture, transferOf, unreadable } from '../images/picture.js';
 import type { Backend, LayerProfile, MemoryUse, StateTensor, Tensor } from '../types.js';
-import {
-  arrivingOf,
-  type Engine,
-  type ModelFacts,
-  type ModelSpec,
-  type OnLoad,
-  type PreprocessSpec,
-  type Run,
-  type WeightsFile,
-  type WeightsHead,
-} from './engine.js';
+import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
 import { noThreads, startTimeout } from './instantiate.js';
-import { sendPieces } from './pieces.js';
+import { arrivingOf, sendPieces } from './pieces.js';
 import { openWorker, type Port } from './port.js';
 import type { Call, Reply } from './worker.js';
 

@@ -1,7 +1,8 @@
 // Downloads of weights files through a store. Two loads of one address at once share one download.
 
 import { abortable } from '../abort.js';
-import type { ArrivingFile, WeightsFile, WeightsHead } from '../engine/engine.js';
+import type { WeightsFile, WeightsHead } from '../engine/engine.js';
+import type { ArrivingFile } from '../engine/pieces.js';
 import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
 import type { Fetch, WeightsCache } from '../types.js';
@@ -104,7 +105,8 @@ class Download {
     return fetched;
   }
 
-  async join({ signal, onStart, onProgress, onHead }: LoadContext): Promise<OpenWeights> {
+  async join(context: LoadContext): Promise<OpenWeights> {
+    const { signal, onStart, onProgress, onHead } = context;
     const listener = { onStart, onProgress, onHead };
     this.#listeners.add(listener);
     if (this.#started) onStart();
@@ -115,7 +117,7 @@ class Download {
       this.#good ||= isGood(error);
       if (this.#listeners.size === 0) await this.#end();
     };
-    const arriving = this.#arriving;
+    const arriving = context.arriving ? this.#arriving : undefined;
     this.#arriving = undefined;
     try {
       const begun = arriving && (await abortable(arriving, signal));

@@ -1,6 +1,7 @@
 // Receives the bytes of a response or stream: bounded in size, and in the time between two chunks.
 
-import type { ArrivingFile, WeightsHead } from '../engine/engine.js';
+import type { WeightsHead } from '../engine/engine.js';
+import type { ArrivingFile } from '../engine/pieces.js';
 import { WimmError } from '../errors.js';
 import { invalidArgument } from '../options.js';
 import { HeadReader } from './head.js';

@@ -1,6 +1,7 @@
 // Where downloads go: a draft that takes the bytes, and a store that keeps those that proved good.
 
-import type { ArrivingFile, WholeFile } from '../engine/engine.js';
+import type { WholeFile } from '../engine/engine.js';
+import type { ArrivingFile } from '../engine/pieces.js';
 import { WimmError } from '../errors.js';
 import { isNode } from '../platform.js';
 import type { WeightsCache } from '../types.js';

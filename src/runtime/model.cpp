@@ -289,8 +289,9 @@ bool ModelLoad::advance(double milliseconds, uint64_t received) {
   const Stopwatch slice;
   auto& [options, model, parameters, layers, loaded, kernels] = *impl_;
   while (loaded < layers.size() && layers[loaded].wanted.end <= received) {
-    const NodeId node = layers[loaded++].node;
+    const NodeId node = layers[loaded].node;
     kernels[node] = make_kernel(model->network.graph, node, *parameters);
+    ++loaded;
     if (slice.milliseconds() >= milliseconds) break;
   }
   return loaded == layers.size();

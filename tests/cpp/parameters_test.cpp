@@ -5,9 +5,11 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "models/families.h"
 #include "parity/goldens.h"
@@ -155,4 +157,26 @@ TEST_CASE("a model is loaded from a file that arrives, whatever the order of its
     if (reversed) CHECK(logits == expected);
     expected = logits;
   }
+}
+
+TEST_CASE("a load that failed at a layer goes on with that layer") {
+  struct Failing : parity::SyntheticCheckpoint {
+    using SyntheticCheckpoint::SyntheticCheckpoint;
+    mutable bool fails = true;
+    Tensor read(size_t index) const override {
+      if (tensors()[index].name == "layer2.0.conv1.weight" && std::exchange(fails, false)) throw std::bad_alloc();
+      return SyntheticCheckpoint::read(index);
+    }
+  };
+  constexpr double unlimited = std::numeric_limits<double>::infinity();
+  const FloatTensor input = parity::images({1, 3, 32, 32});
+  const Failing checkpoint(tensors_of_test_resnet(), 2, DType::float32);
+  ModelOptions options;
+  options.weights = &checkpoint;
+  ModelLoad load("test_resnet", options);
+  CHECK_THROWS_AS(load.advance(unlimited), std::bad_alloc);
+  CHECK_THROWS_AS(load.take(), Error);
+  CHECK(load.advance(unlimited));
+  CHECK(load.take()->forward({input.shape, input.data}).data ==
+        create_model("test_resnet", options)->forward({input.shape, input.data}).data);
 }
