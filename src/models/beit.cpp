@@ -27,8 +27,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 NodeId attention(const Scope& scope, NodeId x, int64_t heads, const BlockPlace& place) {
   const int64_t channels = scope.channels(x);
   const auto bias = [&](std::string_view name) { return scope.parameter(name, {channels}, Init::zeros); };
@@ -63,6 +61,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family beit_family() { return {"beit", list, build_variant}; }
+extern constinit const Family beit_family{"beit", names_of(variants), build_variant};
 
 }  // namespace wimm

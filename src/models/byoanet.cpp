@@ -197,14 +197,12 @@ constexpr Variant variants[] = {
     {"halo2botnet50ts_256", at256(net50(from(halo(3), 1, 2), halo(3), all))},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family byoanet_family() { return {"byoanet", list, build_variant}; }
+extern constinit const Family byoanet_family{"byoanet", names_of(variants), build_variant};
 
 }  // namespace wimm

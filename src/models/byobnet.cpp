@@ -171,14 +171,12 @@ constexpr Variant variants[] = {
       .se_ratio = 0.25}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family byobnet_family() { return {"byobnet", list, build_variant}; }
+extern constinit const Family byobnet_family{"byobnet", names_of(variants), build_variant};
 
 }  // namespace wimm

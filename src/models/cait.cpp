@@ -30,8 +30,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 constexpr int64_t patch_size = 16, class_blocks = 2;
 
 struct Gammas {
@@ -110,6 +108,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family cait_family() { return {"cait", list, build_variant}; }
+extern constinit const Family cait_family{"cait", names_of(variants), build_variant};
 
 }  // namespace wimm

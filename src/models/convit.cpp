@@ -90,14 +90,12 @@ constexpr Variant variants[] = {
     {"convit_base", 16},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family convit_family() { return {"convit", list, build_variant}; }
+extern constinit const Family convit_family{"convit", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -57,14 +57,12 @@ constexpr Variant variants[] = {
     {"convmixer_1024_20_ks9_p14", {1024, 20, 9, 14}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family convmixer_family() { return {"convmixer", list, build_variant}; }
+extern constinit const Family convmixer_family{"convmixer", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -164,14 +164,12 @@ constexpr Variant variants[] = {
      test_flat.eps(1e-5).with(&Spec::activation, Activation::silu).with(&Spec::kernels, Sizes{7, 5, 5, 3})},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family convnext_family() { return {"convnext", list, build_variant}; }
+extern constinit const Family convnext_family{"convnext", names_of(variants), build_variant};
 
 }  // namespace wimm

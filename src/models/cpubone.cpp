@@ -30,8 +30,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   const auto& [_, channels, depths, ratio, stem_ratio, norms, head] = find(variants, name);
   return build({channels, depths, ratio, stem_ratio, head, true, true, true, norms}, options);
@@ -39,6 +37,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family cpubone_family() { return {"cpubone", list, build_variant}; }
+extern constinit const Family cpubone_family{"cpubone", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -39,8 +39,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 constexpr int64_t stages = 3, patch_sizes[] = {12, 16};
 
 NodeId embed(const Scope& scope, NodeId x, int64_t channels, int64_t patch_size, bool dagger) {
@@ -163,6 +161,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family crossvit_family() { return {"crossvit", list, build_variant}; }
+extern constinit const Family crossvit_family{"crossvit", names_of(variants), build_variant};
 
 }  // namespace wimm

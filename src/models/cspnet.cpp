@@ -275,14 +275,12 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family cspnet_family() { return {"cspnet", list, build_variant}; }
+extern constinit const Family cspnet_family{"cspnet", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -89,8 +89,6 @@ constexpr Variant variants[] = {
     {"cspnext_x", 1.33, 1.25},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   const Variant& variant = find(variants, name);
   return build(variant.depth, variant.width, options);
@@ -98,6 +96,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family cspnext_family() { return {"cspnext", list, build_variant}; }
+extern constinit const Family cspnext_family{"cspnext", names_of(variants), build_variant};
 
 }  // namespace wimm

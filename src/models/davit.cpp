@@ -29,8 +29,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 NodeId norm(const Scope& scope, std::string_view name, NodeId x) { return scope.layer_norm(name, x, 1e-5); }
 
 NodeId pad(const Scope& scope, NodeId x, int64_t multiple) {
@@ -111,6 +109,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family davit_family() { return {"davit", list, build_variant}; }
+extern constinit const Family davit_family{"davit", names_of(variants), build_variant};
 
 }  // namespace wimm

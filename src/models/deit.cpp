@@ -33,14 +33,12 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build_vision_transformer(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family deit_family() { return {"deit", list, build_variant}; }
+extern constinit const Family deit_family{"deit", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -118,14 +118,12 @@ constexpr Variant variants[] = {
     {"densenet264d_iabn", {.growth = 48, .depths = {6, 12, 64, 48}, .deep_stem = true, .norm_act = iabn}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family densenet_family() { return {"densenet", list, build_variant}; }
+extern constinit const Family densenet_family{"densenet", names_of(variants), build_variant};
 
 }  // namespace wimm

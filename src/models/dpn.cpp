@@ -116,14 +116,12 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family dpn_family() { return {"dpn", list, build_variant}; }
+extern constinit const Family dpn_family{"dpn", names_of(variants), build_variant};
 
 }  // namespace wimm

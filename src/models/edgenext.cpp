@@ -31,8 +31,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 constexpr int64_t kernels[] = {3, 5, 7, 9}, scales[] = {2, 2, 3, 4};
 
 struct Builder {
@@ -142,6 +140,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family edgenext_family() { return {"edgenext", list, build_variant}; }
+extern constinit const Family edgenext_family{"edgenext", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -113,14 +113,12 @@ constexpr Variant variants[] = {
     {"efficientformer_l7", {96, 192, 384, 768}, {6, 6, 18, 8}, 8},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family efficientformer_family() { return {"efficientformer", list, build_variant}; }
+extern constinit const Family efficientformer_family{"efficientformer", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -32,8 +32,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 constexpr int64_t heads = 8;
 constexpr nn::NormAct linear{.activation = Activation::identity}, gelu{.activation = Activation::gelu};
 
@@ -157,6 +155,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family efficientformer_v2_family() { return {"efficientformer_v2", list, build_variant}; }
+extern constinit const Family efficientformer_v2_family{"efficientformer_v2", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -337,8 +337,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build(std::string_view name, const BuildOptions& options) {
   const Spec spec = scale(find(variants, name), options.pretrained);
   Network network;
@@ -352,6 +350,6 @@ Network build(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family efficientnet_family() { return {"efficientnet", list, build}; }
+extern constinit const Family efficientnet_family{"efficientnet", names_of(variants), build};
 
 }  // namespace wimm

@@ -155,14 +155,12 @@ constexpr Variant variants[] = {
     {"efficientvit_l3", {{64, 128, 256, 512, 1024}, {1, 2, 2, 8, 8}, 32, {6144, 6400}, true}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family efficientvit_mit_family() { return {"efficientvit_mit", list, build_variant}; }
+extern constinit const Family efficientvit_mit_family{"efficientvit_mit", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -35,8 +35,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 constexpr int64_t key_channels = 16, window = 7;
 constexpr nn::NormAct linear{.activation = Activation::identity}, relu{};
 
@@ -168,6 +166,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family efficientvit_msra_family() { return {"efficientvit_msra", list, build_variant}; }
+extern constinit const Family efficientvit_msra_family{"efficientvit_msra", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -196,8 +196,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 class Blocks {
  public:
   explicit Blocks(const Eva& spec) : spec_(spec) {}
@@ -309,6 +307,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family eva_family() { return {"eva", list, build_variant}; }
+extern constinit const Family eva_family{"eva", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -1,19 +1,23 @@
 // The list of families, which CMake makes: see cmake/families.cmake.
 #include "models/families.h"
 
-#include <algorithm>
-
 #include "wimm/error.h"
 
 namespace wimm {
 
-#define WIMM_FAMILY(module) Family module##_family();
+#define WIMM_FAMILY(module) extern const Family module##_family;
 #include "families.inc"
 #undef WIMM_FAMILY
 
-std::span<const Family> families() {
-#define WIMM_FAMILY(module) module##_family(),
-  static const Family all[] = {
+bool VariantNames::contains(std::string_view name) const {
+  for (size_t i = 0; i < size(); ++i)
+    if ((*this)[i] == name) return true;
+  return false;
+}
+
+std::span<const Family* const> families() {
+#define WIMM_FAMILY(module) &module##_family,
+  static constexpr const Family* all[] = {
 #include "families.inc"
   };
 #undef WIMM_FAMILY
@@ -22,17 +26,14 @@ std::span<const Family> families() {
 
 std::vector<std::string_view> list_variants() {
   std::vector<std::string_view> names;
-  for (const Family& family : families()) {
-    for (const std::string_view name : family.variants()) names.push_back(name);
-  }
+  for (const Family* family : families())
+    for (size_t i = 0; i < family->variants.size(); ++i) names.push_back(family->variants[i]);
   return names;
 }
 
 Network build_network(std::string_view variant, const BuildOptions& options) {
-  for (const Family& family : families()) {
-    const std::vector<std::string_view> names = family.variants();
-    if (std::ranges::find(names, variant) != names.end()) return family.build(variant, options);
-  }
+  for (const Family* family : families())
+    if (family->variants.contains(variant)) return family->build(variant, options);
   throw Error(ErrorCode::unknown_model, "unknown model " + quote(variant) + ": see the list of models");
 }
 

@@ -80,14 +80,12 @@ constexpr Variant variants[] = {
     {"fasternet_l", {192, {3, 4, 18, 3}}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family fasternet_family() { return {"fasternet", list, build_variant}; }
+extern constinit const Family fasternet_family{"fasternet", names_of(variants), build_variant};
 
 }  // namespace wimm

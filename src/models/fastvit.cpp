@@ -210,14 +210,12 @@ constexpr Variant variants[] = {
     {"fastvit_mci4", large_mci({2, 12, 24, 4, 4}, {128, 256, 512, 1024, 2048})},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family fastvit_family() { return {"fastvit", list, build_variant}; }
+extern constinit const Family fastvit_family{"fastvit", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -110,14 +110,12 @@ constexpr Variant variants[] = {
     {"focalnet_huge_fl4", 352, 18, 4, 3, true, true},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family focalnet_family() { return {"focalnet", list, build_variant}; }
+extern constinit const Family focalnet_family{"focalnet", names_of(variants), build_variant};
 
 }  // namespace wimm

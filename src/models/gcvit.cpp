@@ -137,14 +137,12 @@ constexpr Variant variants[] = {
     {"gcvit_base", 128, deep, {4, 8, 16, 32}, 2, true},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family gcvit_family() { return {"gcvit", list, build_variant}; }
+extern constinit const Family gcvit_family{"gcvit", names_of(variants), build_variant};
 
 }  // namespace wimm

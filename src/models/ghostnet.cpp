@@ -175,8 +175,6 @@ constexpr Variant variants[] = {
     {"ghostnetv3_160", Kind::v3, 1.6},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   const Variant& variant = find(variants, name);
   return build({variant.kind, variant.width, blocks, 1}, options);
@@ -185,6 +183,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 }  // namespace
 }  // namespace ghost
 
-Family ghostnet_family() { return {"ghostnet", ghost::list, ghost::build_variant}; }
+extern constinit const Family ghostnet_family{"ghostnet", names_of(ghost::variants), ghost::build_variant};
 
 }  // namespace wimm

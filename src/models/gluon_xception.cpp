@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/families.h"
+#include "models/variants.h"
 #include "nn/head.h"
 #include "nn/scope.h"
 
@@ -78,10 +79,10 @@ Network build_variant(std::string_view, const BuildOptions& options) {
   return network;
 }
 
-std::vector<std::string_view> list() { return {"gluon_xception65"}; }
+constexpr std::string_view variants[] = {"gluon_xception65"};
 
 }  // namespace
 
-Family gluon_xception_family() { return {"gluon_xception", list, build_variant}; }
+extern constinit const Family gluon_xception_family{"gluon_xception", names_of(variants), build_variant};
 
 }  // namespace wimm

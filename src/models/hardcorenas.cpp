@@ -72,14 +72,12 @@ constexpr Variant variants[] = {
     {"hardcorenas_d", d}, {"hardcorenas_e", e}, {"hardcorenas_f", f},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build(std::string_view name, const BuildOptions& options) {
   return build_mobilenetv3(find(variants, name), options);
 }
 
 }  // namespace
 
-Family hardcorenas_family() { return {"hardcorenas", list, build}; }
+extern constinit const Family hardcorenas_family{"hardcorenas", names_of(variants), build};
 
 }  // namespace wimm

@@ -34,8 +34,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 constexpr int64_t mask_unit = 8;
 
 NodeId max_pool(const Scope& scope, NodeId x) {
@@ -106,6 +104,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family hiera_family() { return {"hiera", list, build_variant}; }
+extern constinit const Family hiera_family{"hiera", names_of(variants), build_variant};
 
 }  // namespace wimm

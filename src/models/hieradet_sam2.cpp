@@ -32,8 +32,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 NodeId max_pool(const Scope& scope, NodeId x) {
   return scope.max_pool("pool", x, {.kernel = {2, 2}, .stride = {2, 2}});
 }
@@ -97,6 +95,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family hieradet_sam2_family() { return {"hieradet_sam2", list, build_variant}; }
+extern constinit const Family hieradet_sam2_family{"hieradet_sam2", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -172,14 +172,12 @@ constexpr Variant variants[] = {
     {"hrnet_w64", {4, 64, 4, {1, 4, 3}, 64}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family hrnet_family() { return {"hrnet", list, build_variant}; }
+extern constinit const Family hrnet_family{"hrnet", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -158,14 +158,12 @@ constexpr Variant variants[] = {
     {"iformer_l2_distilled", distilled(l2)},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family iformer_family() { return {"iformer", list, build_variant}; }
+extern constinit const Family iformer_family{"iformer", names_of(variants), build_variant};
 
 }  // namespace wimm

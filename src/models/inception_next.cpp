@@ -88,14 +88,12 @@ constexpr Variant variants[] = {
     {"inception_next_base", {{3, 3, 27, 3}, {128, 256, 512, 1024}}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family inception_next_family() { return {"inception_next", list, build_variant}; }
+extern constinit const Family inception_next_family{"inception_next", names_of(variants), build_variant};
 
 }  // namespace wimm

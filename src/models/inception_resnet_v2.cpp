@@ -5,6 +5,7 @@
 
 #include "models/families.h"
 #include "models/inception_blocks.h"
+#include "models/variants.h"
 #include "nn/head.h"
 #include "nn/scope.h"
 
@@ -93,10 +94,10 @@ Network build_variant(std::string_view, const BuildOptions& options) {
   return network;
 }
 
-std::vector<std::string_view> list() { return {"inception_resnet_v2"}; }
+constexpr std::string_view variants[] = {"inception_resnet_v2"};
 
 }  // namespace
 
-Family inception_resnet_v2_family() { return {"inception_resnet_v2", list, build_variant}; }
+extern constinit const Family inception_resnet_v2_family{"inception_resnet_v2", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -6,6 +6,7 @@
 
 #include "models/families.h"
 #include "models/inception_blocks.h"
+#include "models/variants.h"
 #include "nn/head.h"
 #include "nn/scope.h"
 
@@ -101,10 +102,10 @@ Network build_variant(std::string_view, const BuildOptions& options) {
   return network;
 }
 
-std::vector<std::string_view> list() { return {"inception_v3"}; }
+constexpr std::string_view variants[] = {"inception_v3"};
 
 }  // namespace
 
-Family inception_v3_family() { return {"inception_v3", list, build_variant}; }
+extern constinit const Family inception_v3_family{"inception_v3", names_of(variants), build_variant};
 
 }  // namespace wimm

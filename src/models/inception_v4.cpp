@@ -5,6 +5,7 @@
 
 #include "models/families.h"
 #include "models/inception_blocks.h"
+#include "models/variants.h"
 #include "nn/head.h"
 #include "nn/scope.h"
 
@@ -104,10 +105,10 @@ Network build_variant(std::string_view, const BuildOptions& options) {
   return network;
 }
 
-std::vector<std::string_view> list() { return {"inception_v4"}; }
+constexpr std::string_view variants[] = {"inception_v4"};
 
 }  // namespace
 
-Family inception_v4_family() { return {"inception_v4", list, build_variant}; }
+extern constinit const Family inception_v4_family{"inception_v4", names_of(variants), build_variant};
 
 }  // namespace wimm

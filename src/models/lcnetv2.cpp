@@ -89,14 +89,12 @@ constexpr Variant variants[] = {
     {"lcnetv2_large", {1.25, {2, 2, 8, 2}}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family lcnetv2_family() { return {"lcnetv2", list, build_variant}; }
+extern constinit const Family lcnetv2_family{"lcnetv2", names_of(variants), build_variant};
 
 }  // namespace wimm

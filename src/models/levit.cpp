@@ -211,14 +211,12 @@ constexpr Variant variants[] = {
     {"levit_conv_512d", l512d.silu().no_dist(), true},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family levit_family() { return {"levit", list, build_variant}; }
+extern constinit const Family levit_family{"levit", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -105,14 +105,12 @@ constexpr Variant variants[] = {
     {"test_mambaout", {{1, 1, 3, 1}, {16, 32, 48, 64}, 3, 1, true, Activation::silu}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family mambaout_family() { return {"mambaout", list, build_variant}; }
+extern constinit const Family mambaout_family{"mambaout", names_of(variants), build_variant};
 
 }  // namespace wimm

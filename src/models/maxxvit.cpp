@@ -237,14 +237,12 @@ Network build(const Spec& spec, const BuildOptions& options) {
   return network;
 }
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family maxxvit_family() { return {"maxxvit", list, build_variant}; }
+extern constinit const Family maxxvit_family{"maxxvit", names_of(variants), build_variant};
 
 }  // namespace wimm

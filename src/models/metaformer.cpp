@@ -170,14 +170,12 @@ constexpr Variant variants[] = {
     {"caformer_b36", {Mixers::conv_then_attention, d36_late, base}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family metaformer_family() { return {"metaformer", list, build_variant}; }
+extern constinit const Family metaformer_family{"metaformer", names_of(variants), build_variant};
 
 }  // namespace wimm

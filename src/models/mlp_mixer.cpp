@@ -151,8 +151,6 @@ constexpr Variant variants[] = {
     {"gmlp_b16_224", 16, 30, 512, Block::spatial_gating},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   Network network;
   Builder(find(variants, name), options, network).run(options);
@@ -161,6 +159,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family mlp_mixer_family() { return {"mlp_mixer", list, build_variant}; }
+extern constinit const Family mlp_mixer_family{"mlp_mixer", names_of(variants), build_variant};
 
 }  // namespace wimm

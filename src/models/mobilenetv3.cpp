@@ -252,8 +252,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build(std::string_view name, const BuildOptions& options) {
   return build_mobilenetv3(find(variants, name), options);
 }
@@ -276,6 +274,6 @@ Network build_mobilenetv3(const Variant& variant, const BuildOptions& options) {
   return network;
 }
 
-Family mobilenetv3_family() { return {"mobilenetv3", list, build}; }
+extern constinit const Family mobilenetv3_family{"mobilenetv3", names_of(variants), build};
 
 }  // namespace wimm

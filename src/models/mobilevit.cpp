@@ -127,14 +127,12 @@ constexpr Variant variants[] = {
     {"mobilevitv2_200", v2(2)},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family mobilevit_family() { return {"mobilevit", list, build_variant}; }
+extern constinit const Family mobilevit_family{"mobilevit", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -34,8 +34,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 // Channels that attention and MLP of a block give, its heads, and by what queries and keys are pooled.
 struct Block {
   int64_t attention_channels, out_channels, heads, stride, kv_stride;
@@ -181,6 +179,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family mvitv2_family() { return {"mvitv2", list, build_variant}; }
+extern constinit const Family mvitv2_family{"mvitv2", names_of(variants), build_variant};
 
 }  // namespace wimm

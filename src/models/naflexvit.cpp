@@ -36,8 +36,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 // timm's NaFlexEmbeds: a linear layer of each patch's rows, columns and channels, [N, H, W, C] → [N, H / 16, W / 16,
 // embed_dim], and positions resampled to these.
 NodeId embed(const Scope& scope, NodeId x, const VisionTransformer& spec) {
@@ -59,6 +57,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family naflexvit_family() { return {"naflexvit", list, build_variant}; }
+extern constinit const Family naflexvit_family{"naflexvit", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -5,6 +5,7 @@
 
 #include "models/families.h"
 #include "models/nasnet_blocks.h"
+#include "models/variants.h"
 #include "nn/conv_norm_act.h"
 #include "nn/head.h"
 #include "nn/scope.h"
@@ -125,10 +126,10 @@ Network build_variant(std::string_view, const BuildOptions& options) {
   return network;
 }
 
-std::vector<std::string_view> list() { return {"nasnetalarge"}; }
+constexpr std::string_view variants[] = {"nasnetalarge"};
 
 }  // namespace
 
-Family nasnet_family() { return {"nasnet", list, build_variant}; }
+extern constinit const Family nasnet_family{"nasnet", names_of(variants), build_variant};
 
 }  // namespace wimm

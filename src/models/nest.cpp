@@ -87,14 +87,12 @@ constexpr Variant variants[] = {
     {"nest_base_jx", 128, 4, 20, true}, {"nest_small_jx", 96, 3, 20, true}, {"nest_tiny_jx", 96, 3, 8, true},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family nest_family() { return {"nest", list, build_variant}; }
+extern constinit const Family nest_family{"nest", names_of(variants), build_variant};
 
 }  // namespace wimm

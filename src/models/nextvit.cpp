@@ -20,8 +20,6 @@ struct Variant {
 
 constexpr Variant variants[] = {{"nextvit_small", 10}, {"nextvit_base", 20}, {"nextvit_large", 30}};
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 constexpr int64_t head_channels = 32;
 // Channels of convolutional blocks, and of the transformer blocks that end a stage.
 constexpr int64_t conv_channels[] = {96, 192, 384, 768}, transformer_channels[] = {96, 256, 512, 1024},
@@ -114,6 +112,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family nextvit_family() { return {"nextvit", list, build_variant}; }
+extern constinit const Family nextvit_family{"nextvit", names_of(variants), build_variant};
 
 }  // namespace wimm

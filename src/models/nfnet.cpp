@@ -255,14 +255,12 @@ constexpr Variant variants[] = {
                        .with(&Spec::group_size, 8)},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family nfnet_family() { return {"nfnet", list, build_variant}; }
+extern constinit const Family nfnet_family{"nfnet", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -116,14 +116,12 @@ constexpr Variant variants[] = {
     {"pit_ti_distilled_224", 16, 32, shallow, few, true},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family pit_family() { return {"pit", list, build_variant}; }
+extern constinit const Family pit_family{"pit", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -5,6 +5,7 @@
 
 #include "models/families.h"
 #include "models/nasnet_blocks.h"
+#include "models/variants.h"
 #include "nn/conv_norm_act.h"
 #include "nn/head.h"
 #include "nn/scope.h"
@@ -90,10 +91,10 @@ Network build_variant(std::string_view, const BuildOptions& options) {
   return network;
 }
 
-std::vector<std::string_view> list() { return {"pnasnet5large"}; }
+constexpr std::string_view variants[] = {"pnasnet5large"};
 
 }  // namespace
 
-Family pnasnet_family() { return {"pnasnet", list, build_variant}; }
+extern constinit const Family pnasnet_family{"pnasnet", names_of(variants), build_variant};
 
 }  // namespace wimm

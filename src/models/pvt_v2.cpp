@@ -108,14 +108,12 @@ constexpr Variant variants[] = {
     {"pvt_v2_b2_li", {3, 4, 6, 3}, 64, {8, 8, 4, 4}, true},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family pvt_v2_family() { return {"pvt_v2", list, build_variant}; }
+extern constinit const Family pvt_v2_family{"pvt_v2", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -79,14 +79,12 @@ constexpr Variant variants[] = {
     {"rdnet_large", {144, {128, 192, 256, 360}, 12, 2}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family rdnet_family() { return {"rdnet", list, build_variant}; }
+extern constinit const Family rdnet_family{"rdnet", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -253,14 +253,12 @@ constexpr Variant variants[] = {
     {"regnetz_040_h", z(28, 48, 14.5, 2.226, 8, 1536)},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family regnet_family() { return {"regnet", list, build_variant}; }
+extern constinit const Family regnet_family{"regnet", names_of(variants), build_variant};
 
 }  // namespace wimm

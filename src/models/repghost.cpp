@@ -27,14 +27,12 @@ constexpr Variant variants[] = {
     {"repghostnet_111", 1.11}, {"repghostnet_130", 1.3},  {"repghostnet_150", 1.5}, {"repghostnet_200", 2},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return ghost::build({ghost::Kind::rep, find(variants, name).width, blocks, 2}, options);
 }
 
 }  // namespace
 
-Family repghost_family() { return {"repghost", list, build_variant}; }
+extern constinit const Family repghost_family{"repghost", names_of(variants), build_variant};
 
 }  // namespace wimm

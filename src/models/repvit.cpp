@@ -105,14 +105,12 @@ constexpr Variant variants[] = {
     {"repvit_m2_3", {{80, 160, 320, 640}, {6, 6, 34, 2}}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family repvit_family() { return {"repvit", list, build_variant}; }
+extern constinit const Family repvit_family{"repvit", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -39,8 +39,6 @@ constexpr Variant variants[] = {
     {"res2next50", bottleneck(3, 4, 6, 3).groups(8, 4), 4},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   const Variant& variant = find(variants, name);
   return resnet::build(variant.spec, options, [&](const Builder& net, const Place& place, NodeId input) {
@@ -50,6 +48,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family res2net_family() { return {"res2net", list, build_variant}; }
+extern constinit const Family res2net_family{"res2net", names_of(variants), build_variant};
 
 }  // namespace wimm

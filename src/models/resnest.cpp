@@ -44,8 +44,6 @@ constexpr Variant variants[] = {
     {"resnest269e", bottleneck(3, 30, 48, 8).e()},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   const Variant& variant = find(variants, name);
   return resnet::build(variant.spec, options, [&](const Builder& net, const Place& place, NodeId input) {
@@ -55,6 +53,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family resnest_family() { return {"resnest", list, build_variant}; }
+extern constinit const Family resnest_family{"resnest", names_of(variants), build_variant};
 
 }  // namespace wimm

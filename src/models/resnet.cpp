@@ -190,8 +190,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   const Variant& variant = find(variants, name);
   return resnet::build(variant.spec, options, blocks(variant.pruned));
@@ -199,7 +197,7 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family resnet_family() { return {"resnet", list, build_variant}; }
+extern constinit const Family resnet_family{"resnet", names_of(variants), build_variant};
 
 NodeId resnet_backbone(const Scope& scope, NodeId x, const Spec& spec) {
   std::vector<FeatureInfo> levels;

@@ -205,15 +205,13 @@ constexpr Variant variants[] = {
     {"resnetv2_50d_frn", bottleneck(3, 4, 6, 3).d(Norm::filter_response)},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family resnetv2_family() { return {"resnetv2", list, build_variant}; }
+extern constinit const Family resnetv2_family{"resnetv2", names_of(variants), build_variant};
 
 NodeId resnetv2_backbone(const Scope& scope, NodeId x, const std::array<int64_t, 4>& layers) {
   const Spec spec = Spec{.layers = layers, .preact = false}.standardized(Edges::same);

@@ -102,10 +102,8 @@ Network build(std::string_view name, const BuildOptions& options) {
   return network;
 }
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 }  // namespace
 
-Family rexnet_family() { return {"rexnet", list, build}; }
+extern constinit const Family rexnet_family{"rexnet", names_of(variants), build};
 
 }  // namespace wimm

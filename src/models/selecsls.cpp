@@ -96,10 +96,8 @@ Network build(std::string_view name, const BuildOptions& options) {
   return network;
 }
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 }  // namespace
 
-Family selecsls_family() { return {"selecsls", list, build}; }
+extern constinit const Family selecsls_family{"selecsls", names_of(variants), build};
 
 }  // namespace wimm

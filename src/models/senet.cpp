@@ -127,14 +127,12 @@ constexpr Variant variants[] = {
     {"legacy_seresnext101_32x4d", {Block::resnext, {3, 4, 23, 3}}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family senet_family() { return {"senet", list, build_variant}; }
+extern constinit const Family senet_family{"senet", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -76,14 +76,12 @@ constexpr Variant variants[] = {
     {"sequencer2d_l", {8, 8, 16, 4}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family sequencer_family() { return {"sequencer", list, build_variant}; }
+extern constinit const Family sequencer_family{"sequencer", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -112,14 +112,12 @@ constexpr Variant variants[] = {
     {"shvit_s4", {{224, 336, 448}, {4, 7, 6}, {48, 72, 96}}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family shvit_family() { return {"shvit", list, build_variant}; }
+extern constinit const Family shvit_family{"shvit", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -80,8 +80,6 @@ constexpr Variant variants[] = {
     {"skresnext50_32x4d", bottleneck(3, 4, 6, 3).groups(32, 4), {1.0 / 16, 32}, false},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   const Variant& variant = find(variants, name);
   return resnet::build(variant.spec, options, [&](const Builder& net, const Place& place, NodeId input) {
@@ -91,6 +89,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family sknet_family() { return {"sknet", list, build_variant}; }
+extern constinit const Family sknet_family{"sknet", names_of(variants), build_variant};
 
 }  // namespace wimm

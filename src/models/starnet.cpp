@@ -68,14 +68,12 @@ constexpr Variant variants[] = {
     {"starnet_s150", {24, {1, 2, 4, 2}, 3}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family starnet_family() { return {"starnet", list, build_variant}; }
+extern constinit const Family starnet_family{"starnet", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -26,8 +26,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 NodeId scaled(const Scope& scope, std::string_view name, NodeId x) {
   const int64_t channels = scope.channels(x);
   const ParameterId gamma = scope[name].parameter("gamma", {channels, 1, 1}, Init::layer_scale);
@@ -112,6 +110,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family swiftformer_family() { return {"swiftformer", list, build_variant}; }
+extern constinit const Family swiftformer_family{"swiftformer", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -35,14 +35,12 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build_swin(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family swin_transformer_family() { return {"swin_transformer", list, build_variant}; }
+extern constinit const Family swin_transformer_family{"swin_transformer", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -38,14 +38,12 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build_swin(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family swin_transformer_v2_family() { return {"swin_transformer_v2", list, build_variant}; }
+extern constinit const Family swin_transformer_v2_family{"swin_transformer_v2", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -29,8 +29,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 constexpr int64_t depths[] = {2, 2, 6, 2}, head_channels = 32;
 constexpr nn::NormAct linear{.activation = Activation::identity}, gelu{.activation = Activation::gelu};
 
@@ -113,6 +111,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family tiny_vit_family() { return {"tiny_vit", list, build_variant}; }
+extern constinit const Family tiny_vit_family{"tiny_vit", names_of(variants), build_variant};
 
 }  // namespace wimm

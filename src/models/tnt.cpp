@@ -116,14 +116,12 @@ constexpr Variant variants[] = {
     {"tnt_b_patch16_224", 640, 40, 10},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family tnt_family() { return {"tnt", list, build_variant}; }
+extern constinit const Family tnt_family{"tnt", names_of(variants), build_variant};
 
 }  // namespace wimm

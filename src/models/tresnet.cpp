@@ -102,14 +102,12 @@ constexpr Variant variants[] = {
     {"tresnet_v2_l", {.layers = {3, 4, 23, 3}, .v2 = true}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family tresnet_family() { return {"tresnet", list, build_variant}; }
+extern constinit const Family tresnet_family{"tresnet", names_of(variants), build_variant};
 
 }  // namespace wimm

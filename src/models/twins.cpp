@@ -139,14 +139,12 @@ constexpr Variant variants[] = {
     {"twins_svt_large", {128, 256, 512, 1024}, {4, 8, 16, 32}, svt_mlp, {2, 2, 18, 2}, true},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family twins_family() { return {"twins", list, build_variant}; }
+extern constinit const Family twins_family{"twins", names_of(variants), build_variant};
 
 }  // namespace wimm

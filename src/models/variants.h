@@ -3,15 +3,20 @@
 
 #include <algorithm>
 #include <string_view>
-#include <vector>
+
+#include "models/families.h"
 
 namespace wimm {
 
 template <class Variant, size_t count>
-std::vector<std::string_view> names_of(const Variant (&variants)[count]) {
-  std::vector<std::string_view> names;
-  for (const Variant& variant : variants) names.push_back(variant.name);
-  return names;
+constexpr VariantNames names_of(const Variant (&variants)[count]) {
+  return {variants[0].name, count, sizeof(Variant)};
+}
+
+// A family of one variant, or of variants that differ in their names alone.
+template <size_t count>
+constexpr VariantNames names_of(const std::string_view (&variants)[count]) {
+  return {variants[0], count, sizeof(std::string_view)};
 }
 
 // `name` is one of theirs.

@@ -66,10 +66,8 @@ Network build(std::string_view name, const BuildOptions& options) {
   return network;
 }
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 }  // namespace
 
-Family vgg_family() { return {"vgg", list, build}; }
+extern constinit const Family vgg_family{"vgg", names_of(variants), build};
 
 }  // namespace wimm

@@ -92,14 +92,12 @@ constexpr Variant variants[] = {
     {"visformer_small", 32, 384, 6},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family visformer_family() { return {"visformer", list, build_variant}; }
+extern constinit const Family visformer_family{"visformer", names_of(variants), build_variant};
 
 }  // namespace wimm

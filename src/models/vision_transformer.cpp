@@ -188,8 +188,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   const VisionTransformer& spec = find(variants, name).spec;
   Network network = build_vision_transformer(spec, options);
@@ -201,6 +199,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family vision_transformer_family() { return {"vision_transformer", list, build_variant}; }
+extern constinit const Family vision_transformer_family{"vision_transformer", names_of(variants), build_variant};
 
 }  // namespace wimm

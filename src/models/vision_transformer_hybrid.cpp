@@ -81,8 +81,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   const Variant& variant = find(variants, name);
   return build_vision_transformer(variant.spec, options,
@@ -91,6 +89,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family vision_transformer_hybrid_family() { return {"vision_transformer_hybrid", list, build_variant}; }
+extern constinit const Family vision_transformer_hybrid_family{"vision_transformer_hybrid", names_of(variants), build_variant};
 
 }  // namespace wimm

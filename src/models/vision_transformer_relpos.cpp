@@ -56,8 +56,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 RelativeBias declare_bias(const Scope& scope, const RelPos& spec, const BlockPlace& place) {
   RelativeBias bias{.grid = place.grid, .prefix = place.prefix};
   bias.mlp = nn::offset_mlp(scope["mlp"], {"fc1", "fc2"}, spec.hidden, spec.vit.num_heads, true);
@@ -97,6 +95,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family vision_transformer_relpos_family() { return {"vision_transformer_relpos", list, build_variant}; }
+extern constinit const Family vision_transformer_relpos_family{"vision_transformer_relpos", names_of(variants), build_variant};
 
 }  // namespace wimm

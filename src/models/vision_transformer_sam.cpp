@@ -26,8 +26,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 constexpr int64_t patch_size = 16, window = 14, neck_channels = 256;
 
 // Size {0, 0}: of all of the image.
@@ -84,6 +82,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family vision_transformer_sam_family() { return {"vision_transformer_sam", list, build_variant}; }
+extern constinit const Family vision_transformer_sam_family{"vision_transformer_sam", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -77,8 +77,6 @@ constexpr Variant variants[] = {
     {"vitamin_large2_224", 160, large(224)},        {"vitamin_large2_256", 160, large(256)},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   const Variant& variant = find(variants, name);
   return build_vision_transformer(
@@ -87,6 +85,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family vitamin_family() { return {"vitamin", list, build_variant}; }
+extern constinit const Family vitamin_family{"vitamin", names_of(variants), build_variant};
 
 }  // namespace wimm

@@ -35,8 +35,6 @@ constexpr Variant variants[] = {
 };
 // clang-format on
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 NodeId norm(const Scope& scope, std::string_view name, NodeId x) { return scope.layer_norm(name, x, 1e-5); }
 
 NodeId patches(const Scope& scope, NodeId x, int64_t stem_channels, int64_t channels) {
@@ -150,6 +148,6 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-Family volo_family() { return {"volo", list, build_variant}; }
+extern constinit const Family volo_family{"volo", names_of(variants), build_variant};
 
 }  // namespace wimm

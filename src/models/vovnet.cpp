@@ -151,14 +151,12 @@ constexpr Variant variants[] = {
     {"ese_vovnet99b_iabn", v99.b().with(&Spec::norm_act, iabn)},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family vovnet_family() { return {"vovnet", list, build_variant}; }
+extern constinit const Family vovnet_family{"vovnet", names_of(variants), build_variant};
 
 }  // namespace wimm

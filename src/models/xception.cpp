@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "models/families.h"
+#include "models/variants.h"
 #include "nn/head.h"
 #include "nn/scope.h"
 
@@ -89,10 +90,10 @@ Network build_variant(std::string_view, const BuildOptions& options) {
   return network;
 }
 
-std::vector<std::string_view> list() { return {"legacy_xception"}; }
+constexpr std::string_view variants[] = {"legacy_xception"};
 
 }  // namespace
 
-Family xception_family() { return {"xception", list, build_variant}; }
+extern constinit const Family xception_family{"xception", names_of(variants), build_variant};
 
 }  // namespace wimm

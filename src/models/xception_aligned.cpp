@@ -157,14 +157,12 @@ constexpr Variant variants[] = {
     {"xception65p", {.entry = entry_3, .middle = 16, .preact = true}},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name).spec, options);
 }
 
 }  // namespace
 
-Family xception_aligned_family() { return {"xception_aligned", list, build_variant}; }
+extern constinit const Family xception_aligned_family{"xception_aligned", names_of(variants), build_variant};
 
 }  // namespace wimm

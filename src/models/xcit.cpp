@@ -126,14 +126,12 @@ constexpr Variant variants[] = {
     {"xcit_large_24_p8_224", 8, 768, 24, 16},        {"xcit_large_24_p8_384", 8, 768, 24, 16},
 };
 
-std::vector<std::string_view> list() { return names_of(variants); }
-
 Network build_variant(std::string_view name, const BuildOptions& options) {
   return build(find(variants, name), options);
 }
 
 }  // namespace
 
-Family xcit_family() { return {"xcit", list, build_variant}; }
+extern constinit const Family xcit_family{"xcit", names_of(variants), build_variant};
 
 }  // namespace wimm
