@@ -250,11 +250,13 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
   }
 
   async #classify(image: ImageSource, topK: number, signal: AbortSignal | undefined): Promise<Classification[]> {
+    const labels = this.#labels();
+    labels.catch(() => {}); // where the image, or the model, has its own error
     const { data } = await this.#runOne('classify', 'forward', await this.#prepare(image, signal), signal);
     const probabilities = softmax(data);
     const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
-    const labels = await this.#labels();
-    return order.slice(0, topK).map((index) => ({ index, label: labels?.[index], probability: probabilities[index] }));
+    const names = await labels;
+    return order.slice(0, topK).map((index) => ({ index, label: names?.[index], probability: probabilities[index] }));
   }
 
   async #labels(): Promise<readonly string[] | undefined> {

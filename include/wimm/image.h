@@ -46,6 +46,11 @@ Interpolation parse_interpolation(std::string_view name);
 // "center", "squash", "border". Errors: invalid_argument.
 CropMode parse_crop_mode(std::string_view name);
 
+// Pixels with other channels, as PIL converts them: one to four channels are grey, grey and alpha, RGB, and RGBA; they
+// become grey or RGB, composed onto white, or RGBA. `to` has room for as many pixels as `from` has.
+// Errors: input_shape for all other conversions.
+void convert_pixels(std::span<const uint8_t> from, int64_t from_channels, std::span<uint8_t> to, int64_t to_channels);
+
 // PIL's Image.resize for 8-bit images, bit for bit; every channel is resized alone (alpha is not premultiplied).
 // The result is [height, width, channels].
 // Errors: input_shape where a size is 0 or `pixels` has another length; limit_exceeded.

@@ -84,7 +84,7 @@ export class LocalEngine implements Engine {
 
   async preprocess(picture: Picture, channels: number, spec: PreprocessSpec): Promise<Tensor> {
     const { data, shape } = await readPixels(picture, channels, (image) =>
-      this.#call(() => this.module.preprocess(image, spec)),
+      this.#call(() => this.module.preprocess(image, { ...spec, channels })),
     );
     return { data, shape: [1, ...shape] };
   }

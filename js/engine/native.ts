@@ -82,7 +82,11 @@ export interface NativeModule {
   checkModel(spec: Omit<ModelSpec, 'weights'>, source: NativeSource | undefined): NativeResult<undefined>;
   openStateDict(source: NativeSource, key: string | undefined): NativeResult<NativeReader>;
   adaptInputConv(weight: NativeTensor, inChans: number): NativeResult<NativeTensor>;
-  preprocess(image: PixelImage, spec: PreprocessSpec): NativeResult<{ data: Float32Array; shape: number[] }>;
+  /** The image may be grey, grey and alpha, RGB, or RGBA where another of these is asked for. */
+  preprocess(
+    image: PixelImage,
+    spec: PreprocessSpec & { channels: number },
+  ): NativeResult<{ data: Float32Array; shape: number[] }>;
   openSums(source: NativeSource): NativeResult<NativeSums>;
   selfCheck(threads: number): NativeResult<boolean>;
   memory(): { heap: number; used: number };

@@ -4,7 +4,6 @@ import { imageDimensionsFromData } from 'image-dimensions';
 
 import { WimmError } from '../errors.js';
 import { asStored } from './capture.js';
-import { toChannels } from './channels.js';
 import { checkSize, type Picture, type PixelImage, release, unreadable } from './picture.js';
 
 /** A buffer that is used again: garbage of this size is collected late. */
@@ -26,21 +25,17 @@ class Scratch {
 const maxKeptPixels = 2 ** 22;
 
 const frames = new Scratch();
-const converted = new Scratch();
 
 /**
- * What `use` makes of the picture's pixels with `channels` channels, which are there until it returns. The picture is closed.
- * Errors: image_decode, image_unsupported, input_shape, limit_exceeded.
+ * What `use` makes of the picture's pixels, which are there until it returns, for a model of `channels` channels. The picture
+ * is closed. Errors: image_decode, image_unsupported, input_shape, limit_exceeded.
  */
 export async function readPixels<T>(picture: Picture, channels: number, use: (image: PixelImage) => T): Promise<T> {
   try {
     const copied = await copyFrame(picture);
-    const decoded = copied ?? (await decode(picture, channels));
-    const image = toChannels(decoded, channels, (length) => converted.take(length));
     try {
-      return use(image);
+      return use(copied ?? (await decode(picture, channels)));
     } finally {
-      if (image !== decoded) converted.give(image.data);
       if (copied) frames.give(copied.data);
     }
   } finally {

@@ -255,11 +255,32 @@ std::array<double, 3> triple_from_js(const val& array) {
   return {array[0].as<double>(), array[1].as<double>(), array[2].as<double>()};
 }
 
+int64_t integer_from_js(const val& number) { return static_cast<int64_t>(number.as<double>()); }
+
+// The pixels of an image with so many channels: what has to be converted comes over in parts.
+std::vector<uint8_t> pixels_from_js(const val& image, int64_t channels) {
+  constexpr size_t part_pixels = 1 << 16;
+  const val data = image["data"];
+  const int64_t from_channels = integer_from_js(image["channels"]);
+  if (from_channels == channels) return bytes_from_js(data);
+  convert_pixels({}, from_channels, {}, channels);  // an error comes before memory is taken
+  const auto from_step = static_cast<size_t>(from_channels), to_step = static_cast<size_t>(channels);
+  const size_t pixels = data["length"].as<size_t>() / from_step;
+  std::vector<uint8_t> converted(pixels * to_step);
+  for (size_t done = 0; done < pixels; done += part_pixels) {
+    const size_t end = std::min(pixels, done + part_pixels);
+    const std::vector<uint8_t> part = bytes_from_js(data.call<val>("subarray", done * from_step, end * from_step));
+    convert_pixels(part, from_channels, std::span(converted).subspan(done * to_step), channels);
+  }
+  return converted;
+}
+
 val preprocess_image(const val& image, const val& spec) {
   return guarded([&] {
-    const std::vector<uint8_t> pixels = bytes_from_js(image["data"]);
-    const auto integer = [](const val& value) { return static_cast<int64_t>(value.as<double>()); };
-    const ImageView view{pixels, integer(image["width"]), integer(image["height"]), integer(image["channels"])};
+    const auto integer = integer_from_js;
+    const int64_t channels = integer(spec["channels"]);
+    const std::vector<uint8_t> pixels = pixels_from_js(image, channels);
+    const ImageView view{pixels, integer(image["width"]), integer(image["height"]), channels};
     return to_js(preprocess(view, {.height = integer(spec["height"]),
                                    .width = integer(spec["width"]),
                                    .crop_pct = spec["cropPct"].as<double>(),

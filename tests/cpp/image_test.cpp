@@ -88,6 +88,27 @@ TEST_CASE("preprocess gives the values of timm's evaluation transform") {
   }
 }
 
+TEST_CASE("pixels get other channels as PIL gives them") {
+  const auto converted = [](std::vector<uint8_t> from, int64_t from_channels, int64_t to_channels) {
+    std::vector<uint8_t> to(from.size() / from_channels * to_channels);
+    wimm::convert_pixels(from, from_channels, to, to_channels);
+    return to;
+  };
+  using Samples = std::vector<uint8_t>;
+  const Samples rgba{200, 100, 50, 255, 200, 100, 50, 0, 200, 100, 50, 128};
+  CHECK(converted(rgba, 4, 3) == Samples{200, 100, 50, 255, 255, 255, 227, 177, 152});
+  CHECK(converted(rgba, 4, 1) == Samples{124, 255, 189});
+  CHECK(converted({7, 250, 9}, 3, 4) == Samples{7, 250, 9, 255});
+  CHECK(converted({7, 255, 9, 0}, 2, 4) == Samples{7, 7, 7, 255, 9, 9, 9, 0});
+  CHECK(converted({7, 9}, 1, 3) == Samples{7, 7, 7, 9, 9, 9});
+  const Samples many = generate(100, 99, 3);  // of more than one call
+  Samples same(many.size());
+  wimm::convert_pixels(converted(many, 3, 4), 4, same, 3);
+  CHECK(same == many);
+  for (const auto& [from, to] : {std::pair{3, 2}, {5, 3}, {3, 25}, {0, 3}})
+    CHECK(code_of([&, from = from, to = to] { wimm::convert_pixels({}, from, {}, to); }) == ErrorCode::input_shape);
+}
+
 TEST_CASE("an image of the longest side is preprocessed in little memory") {
   const std::vector<uint8_t> pixels(wimm::max_image_side, 255);
   wimm::PreprocessOptions options;
