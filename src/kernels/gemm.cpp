@@ -39,15 +39,17 @@ Gemm::Gemm(int64_t columns, int64_t depth)
   for (int64_t p = 0; p < panels_; ++p) std::fill_n(&packed_[p * panel_floats()], panel_columns, 0.0f);
 }
 
-Gemm::Gemm(const FoldedWeights& weights, int64_t depth, Activation activation)
+Gemm::Gemm(const FoldedWeights& weights, int64_t depth, Activation activation, ThreadPool& pool)
     : Gemm(static_cast<int64_t>(weights.bias.size()), depth) {
   activation_ = activation;
   std::tie(low_, high_) = output_range(activation);
-  for (int64_t p = 0; p < panels_; ++p) {
-    const int64_t first = p * panel_columns, width = std::min(panel_columns, columns_ - first);
-    std::copy_n(&weights.bias[first], width, panel_weights(p) - panel_columns);
-    pack_panel(&weights.weight[first * depth], width, depth, panel_weights(p));
-  }
+  pool.parallel_for(panels_, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      const int64_t first = p * panel_columns, width = std::min(panel_columns, columns_ - first);
+      std::copy_n(&weights.bias[first], width, panel_weights(p) - panel_columns);
+      pack_panel(&weights.weight[first * depth], width, depth, panel_weights(p));
+    }
+  });
 }
 
 void Gemm::multiply(const float* x, int64_t x_stride, int64_t rows, float* output, int64_t stride) const {

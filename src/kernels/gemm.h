@@ -13,7 +13,7 @@ namespace wimm {
 class Gemm {
  public:
   // weights.weight is [columns, depth].
-  Gemm(const FoldedWeights& weights, int64_t depth, Activation activation);
+  Gemm(const FoldedWeights& weights, int64_t depth, Activation activation, ThreadPool& pool);
   // Without a bias, for weights that the caller puts in their place: all of `panel_weights`.
   Gemm(int64_t columns, int64_t depth);
 

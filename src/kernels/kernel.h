@@ -17,6 +17,8 @@ class ParameterReader {
   virtual ~ParameterReader() = default;
   // Elements of a parameter as float32, in timm's layout.
   virtual std::vector<float> read(ParameterId id) = 0;
+  // For the packing of what was read.
+  virtual ThreadPool& pool() { return ThreadPool::shared(1); }
 };
 
 // Floats from one pixel (token, row) of a value to the next: its channels, or more where it is part of another value.

@@ -35,8 +35,8 @@ class Int8PointwiseKernel final : public Kernel {
 template <class Gemm>
 class LinearKernel final : public Kernel {
  public:
-  LinearKernel(const Linear& op, int64_t in_features, const FoldedWeights& weights)
-      : gemm_(weights, in_features, op.activation), in_features_(in_features), out_features_(op.out_features) {}
+  LinearKernel(const Linear& op, int64_t in_features, Gemm gemm)
+      : gemm_(std::move(gemm)), in_features_(in_features), out_features_(op.out_features) {}
 
   size_t reshape(std::span<const Shape>, const Shape& output, ThreadPool& pool) override {
     return gemm_.reshape(element_count(output) / out_features_, pool);
@@ -65,8 +65,9 @@ std::unique_ptr<Kernel> make_int8_pointwise(const Conv2d& op, int64_t channels, 
 std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, std::string_view layer,
                                     ParameterReader& reader) {
   const FoldedWeights weights = read_folded(op, layer, reader);
-  if (op.int8) return std::make_unique<LinearKernel<Int8Gemm>>(op, channels, weights);
-  return std::make_unique<LinearKernel<Gemm>>(op, channels, weights);
+  if (op.int8)
+    return std::make_unique<LinearKernel<Int8Gemm>>(op, channels, Int8Gemm(weights, channels, op.activation));
+  return std::make_unique<LinearKernel<Gemm>>(op, channels, Gemm(weights, channels, op.activation, reader.pool()));
 }
 
 }  // namespace wimm

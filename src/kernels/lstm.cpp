@@ -12,7 +12,7 @@ namespace {
 // step.
 struct Direction {
   Direction(const Lstm::Weights& ids, int64_t channels, int64_t hidden, ParameterReader& reader)
-      : inputs(read_inputs(ids, reader), channels, Activation::identity),
+      : inputs(read_inputs(ids, reader), channels, Activation::identity, reader.pool()),
         columns(round_up(4 * hidden, tile_columns)),
         recurrent(static_cast<size_t>(hidden * columns)) {
     const std::vector<float> weight = reader.read(ids.weight_hh);

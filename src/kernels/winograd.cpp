@@ -119,7 +119,9 @@ class WinogradKernel final : public Kernel {
       transform_panel<F>(&weights.weight[panel * panel_columns * in_ * 9], width, in_, to);
     };
     const int64_t whole = out_ / panel_columns;
-    for (int64_t panel = 0; panel < whole; ++panel) transform(panel, panel_columns);
+    reader.pool().parallel_for(whole, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t panel = begin; panel < end; ++panel) transform(panel, panel_columns);
+    });
     if (out_ % panel_columns != 0) transform(whole, out_ % panel_columns);
   }
 

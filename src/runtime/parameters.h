@@ -24,6 +24,7 @@ class Parameters final : public ParameterReader {
   Parameters(const Network& network, const ModelOptions& options, std::vector<bool> needed);
 
   std::vector<float> read(ParameterId id) override;
+  ThreadPool& pool() override { return ThreadPool::shared(options_.threads); }
   // Where in the file the bytes lie that `read(id)` needs, or more; both 0 where it reads none.
   ModelLoad::Wanted place(ParameterId id) const;
   const LoadReport& report() const { return report_; }

@@ -26,6 +26,7 @@ class FixedParameters final : public ParameterReader {
  public:
   FixedParameters(std::initializer_list<FloatTensor> tensors) : tensors_(tensors) {}
   std::vector<float> read(ParameterId id) override { return tensors_.at(static_cast<size_t>(id)).data; }
+  ThreadPool& pool() override { return ThreadPool::shared(2); }
 
  private:
   std::vector<FloatTensor> tensors_;
