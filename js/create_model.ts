@@ -48,6 +48,7 @@ function specOf({ arch, cfg }: ResolvedModel, options: CheckedOptions): Omit<Mod
     numClasses,
     globalPool: options.globalPool,
     imgSize: options.imgSize,
+    imageSize: options.imgSize ?? (cfg.inputSize.slice(1) as [number, number]),
     featuresOnly: options.featuresOnly ?? false,
     outIndices: options.outIndices ?? [],
     seed: options.seed ?? 0,

@@ -28,7 +28,7 @@ export interface ModelSetup {
   inChans: number;
   numClasses: number;
   featuresOnly: boolean;
-  imgSize: [number, number] | undefined;
+  imageSize: [number, number];
 }
 
 let warned = false;
@@ -78,7 +78,7 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
 
   /** @internal */
   constructor(setup: ModelSetup, engine: Engine, facts: ModelFacts) {
-    const { name, pretrainedCfg, inChans, numClasses, featuresOnly, imgSize } = setup;
+    const { name, pretrainedCfg, inChans, numClasses, featuresOnly, imageSize } = setup;
     this.name = name;
     this.pretrainedCfg = pretrainedCfg;
     this.inChans = inChans;
@@ -91,8 +91,8 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     this.#id = facts.id;
     this.#parameters = facts.parameters;
     this.#featuresOnly = featuresOnly;
-    const { inputSize, cropPct, cropMode, interpolation, mean, std } = pretrainedCfg;
-    const [height, width] = imgSize ?? inputSize.slice(1);
+    const { cropPct, cropMode, interpolation, mean, std } = pretrainedCfg;
+    const [height, width] = imageSize;
     this.#preprocess = { height, width, cropPct, cropMode, interpolation, mean, std };
     forgotten.register(this, () => void engine.dispose(facts.id), this);
   }

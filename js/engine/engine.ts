@@ -35,6 +35,8 @@ export interface ModelSpec {
   numClasses: number;
   globalPool: string | undefined;
   imgSize: [number, number] | undefined;
+  /** Height and width of the images to expect. */
+  imageSize: [number, number];
   featuresOnly: boolean;
   outIndices: number[];
   seed: number;

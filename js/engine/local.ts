@@ -11,7 +11,7 @@ import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, Weight
 import type { NativeError, NativeModel, NativeModule, NativeResult } from './native.js';
 import { bytesOf, elementsOf } from './elements.js';
 import { type ArrivingFile, arrivingOf, streamOf } from './pieces.js';
-import { forMilliseconds, runSlices } from './slices.js';
+import { forMilliseconds, runMeanwhile, runSlices } from './slices.js';
 
 export class LocalEngine implements Engine {
   readonly #models = new Map<number, NativeModel>();
@@ -39,10 +39,11 @@ export class LocalEngine implements Engine {
         if (progress) onLoad(...progress);
         return done;
       };
+      const warmUp = (milliseconds: number) => this.#call(() => load.warmUp(milliseconds, ...spec.imageSize));
       const receive = async (source: Source) => {
         const { begin, end } = load.wanted();
         source.drop(begin);
-        await source.until(end);
+        if (source.received < end) await runMeanwhile(source.until(end), warmUp, signal);
       };
       try {
         await runSlices(advance, signal, source && (() => receive(source)));

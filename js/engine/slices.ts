@@ -22,6 +22,29 @@ export async function runSlices(
   }
 }
 
+/** Nothing runs meanwhile where a wait is shorter. */
+const shortWait = 20;
+
+/** Resolves, or rejects, as `pending` does. Until then, or until it is done, `advance` runs as above, if the wait is long. */
+export async function runMeanwhile(
+  pending: Promise<void>,
+  advance: (milliseconds: number) => boolean,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let waiting = true;
+  const settle = () => (waiting = false);
+  pending.then(settle, settle);
+  let timer: ReturnType<typeof setTimeout>;
+  const later = new Promise<void>((resolve) => (timer = setTimeout(resolve, shortWait)));
+  try {
+    await Promise.race([pending, later]);
+  } finally {
+    clearTimeout(timer!);
+  }
+  while (waiting && !signal?.aborted && !advance(milliseconds)) await nextTask();
+  return pending;
+}
+
 /** Small steps as slices. `step` tells whether it was the last. */
 export function forMilliseconds(step: () => boolean): (milliseconds: number) => boolean {
   return (milliseconds) => {

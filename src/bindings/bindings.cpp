@@ -103,6 +103,11 @@ class Load {
     const uint64_t bytes = received < static_cast<double>(size_) ? static_cast<uint64_t>(received) : whole_file;
     return guarded([&] { return val(load_->advance(milliseconds, bytes)); });
   }
+  val warm_up(double milliseconds, double height, double width) {
+    return guarded([&] {
+      return val(load_->warm_up(milliseconds, {static_cast<int64_t>(height), static_cast<int64_t>(width)}));
+    });
+  }
   val take() {
     return guarded([&] { return val(load_->take()); });
   }
@@ -310,6 +315,7 @@ EMSCRIPTEN_BINDINGS(wimm) {
   emscripten::class_<Load>("Load")
       .function("wanted", &Load::wanted)
       .function("advance", &Load::advance)
+      .function("warmUp", &Load::warm_up)
       .function("take", &Load::take);
   emscripten::class_<StateDictReader>("StateDictReader").function("next", &StateDictReader::next);
   emscripten::function("loadModel", &load_model);

@@ -11,6 +11,7 @@
 #include "runtime/parts.h"
 #include "runtime/session.h"
 #include "runtime/stopwatch.h"
+#include "runtime/warm_up.h"
 #include "wimm/error.h"
 
 namespace wimm {
@@ -232,11 +233,14 @@ struct ModelLoad::Impl {
   std::vector<Layer> layers{};  // in the order in which a file that arrives has them
   size_t loaded = 0;            // of the layers
   Kernels kernels{};            // by node
+  std::vector<bool> needed{};   // by node
+  std::optional<WarmUp> warm_up{};
+  size_t warm = 0;  // of the layers, all of them where that cannot be done
 
-  void list_layers(const std::vector<bool>& needed_nodes) {
+  void list_layers() {
     const Graph& graph = model->network.graph;
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
-      if (!needed_nodes[i]) continue;
+      if (!needed[i]) continue;
       Wanted wanted{whole_file, 0};
       for (const ParameterId id : parameters_of(graph.nodes[i].op)) {
         const Wanted place = parameters->place(id);
@@ -248,6 +252,17 @@ struct ModelLoad::Impl {
     for (size_t i = layers.size(); i-- > 1;)
       layers[i - 1].wanted.begin = std::min(layers[i - 1].wanted.begin, layers[i].wanted.begin);
     kernels.resize(graph.nodes.size());
+  }
+
+  void warm_up_next(Size2d image_size) {
+    const Network& network = model->network;
+    ThreadPool& pool = ThreadPool::shared(options.threads);
+    if (!warm_up) {
+      const Shape images{1, image_size[0], image_size[1], options.in_chans};
+      warm_up.emplace(network.graph, needed, network.input, images, pool);
+    }
+    const NodeId node = layers[warm++].node;
+    if (kernels[node]) warm_up->run(node, *kernels[node]);
   }
 };
 
@@ -267,11 +282,11 @@ ModelLoad::ModelLoad(std::string_view name, ModelOptions options)
   if (chosen.dtype == DType::int8) select_int8(network.graph);
   model.levels = select_levels(network, chosen);
 
-  const std::vector<bool> needed = needed_nodes(network.graph, outputs);
-  place_parts(network.graph, needed);
-  impl_->parameters.emplace(network, chosen, needed_parameters(network.graph, needed));
+  impl_->needed = needed_nodes(network.graph, outputs);
+  place_parts(network.graph, impl_->needed);
+  impl_->parameters.emplace(network, chosen, needed_parameters(network.graph, impl_->needed));
   model.report = impl_->parameters->report();
-  impl_->list_layers(needed);
+  impl_->list_layers();
 }
 
 ModelLoad::~ModelLoad() = default;
@@ -279,30 +294,45 @@ ModelLoad::~ModelLoad() = default;
 uint64_t ModelLoad::bytes() const { return impl_->parameters->bytes(); }
 
 ModelLoad::Wanted ModelLoad::wanted() const {
-  const auto& [options, model, parameters, layers, loaded, kernels] = *impl_;
-  if (loaded == layers.size()) return {0, 0};
-  const auto [begin, end] = layers[loaded].wanted;
+  if (impl_->loaded == impl_->layers.size()) return {0, 0};
+  const auto [begin, end] = impl_->layers[impl_->loaded].wanted;
   return {begin == whole_file ? 0 : begin, end};
 }
 
 bool ModelLoad::advance(double milliseconds, uint64_t received) {
   const Stopwatch slice;
-  auto& [options, model, parameters, layers, loaded, kernels] = *impl_;
+  const std::vector<Impl::Layer>& layers = impl_->layers;
+  size_t& loaded = impl_->loaded;
   while (loaded < layers.size() && layers[loaded].wanted.end <= received) {
     const NodeId node = layers[loaded].node;
-    kernels[node] = make_kernel(model->network.graph, node, *parameters);
+    impl_->kernels[node] = make_kernel(impl_->model->network.graph, node, *impl_->parameters);
     ++loaded;
     if (slice.milliseconds() >= milliseconds) break;
   }
   return loaded == layers.size();
 }
 
+bool ModelLoad::warm_up(double milliseconds, Size2d image_size) {
+  const Stopwatch slice;
+  try {
+    while (impl_->warm < impl_->loaded) {
+      impl_->warm_up_next(image_size);
+      if (slice.milliseconds() >= milliseconds) break;
+    }
+  } catch (const std::exception&) {  // the load goes on without
+    impl_->warm_up.reset();
+    impl_->warm = impl_->layers.size();
+  }
+  return impl_->warm >= impl_->loaded;
+}
+
 std::unique_ptr<Model> ModelLoad::take() {
-  auto& [options, model, parameters, layers, loaded, kernels] = *impl_;
-  if (!model || loaded < layers.size())
+  Impl& load = *impl_;
+  if (!load.model || load.loaded < load.layers.size())
     throw Error(ErrorCode::invalid_argument, "there is no model before it is loaded");
-  model->session.emplace(model->network.graph, std::move(kernels), options.threads);
-  return std::unique_ptr<Model>(new Model(std::move(model)));
+  load.warm_up.reset();
+  load.model->session.emplace(load.model->network.graph, std::move(load.kernels), load.options.threads);
+  return std::unique_ptr<Model>(new Model(std::move(load.model)));
 }
 
 std::unique_ptr<Model> create_model(std::string_view name, const ModelOptions& options) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { before, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
 import { createModel } from 'wimm';
 
@@ -22,6 +23,9 @@ before(async () => {
 });
 
 const half = ({ length }) => length >> 1;
+
+/** Milliseconds in which layers that are there are run on zeros. */
+const longWait = 300;
 
 /** A site whose weights come up to `held`, and the rest once `send` is called. */
 async function slow(file, held) {
@@ -66,7 +70,7 @@ test('the model is there after the last byte, and is cached', { skip }, async ()
   const file = safetensors(weights);
   const server = await slow(file, half(file));
   const tab = await open(browser, server.address);
-  await tab.exposeFunction('see', (loaded) => loaded >= half(file) && server.send());
+  await tab.exposeFunction('see', (loaded) => loaded >= half(file) && void setTimeout(longWait).then(server.send));
   near(await run(tab));
   await tab.evaluate(() => window.kept('/weights'));
   near(await run(tab));
@@ -94,6 +98,7 @@ test('a signal stops it between two pieces, and another load begins anew', { ski
   const seen = new Promise((resolve) => tab.exposeFunction('see', (loaded) => loaded >= half(file) && resolve()));
   const stopped = run(tab);
   await seen;
+  await setTimeout(longWait);
   await tab.evaluate(() => window.stop());
   assert.equal(await stopped, 'ERR_ABORTED');
   await server.closed;

@@ -6,9 +6,10 @@ import { MessageChannel } from 'node:worker_threads';
 
 import { importSource } from './import_source.mjs';
 
-const { ArrivingSource, sendPieces, streamOf, WimmError } = await importSource([
+const { ArrivingSource, runMeanwhile, sendPieces, streamOf, WimmError } = await importSource([
   'engine/arriving.ts',
   'engine/pieces.ts',
+  'engine/slices.ts',
   'errors.ts',
 ]);
 
@@ -110,4 +111,26 @@ test('a stream is cancelled once its pieces are not wanted', async () => {
   await sending;
   assert.equal(cancelled, true);
   source.cancel();
+});
+
+test('a long wait for bytes is used, until they come, all is done or the load is stopped', async () => {
+  let steps = 0;
+  const step = () => ++steps === 3;
+  await runMeanwhile(setTimeout(1), step);
+  assert.equal(steps, 0);
+  await runMeanwhile(setTimeout(100), step);
+  assert.equal(steps, 3);
+  let waiting = true;
+  const bytes = setTimeout(100).then(() => (waiting = false));
+  await runMeanwhile(bytes, () => !waiting && assert.fail('they are there'));
+  await assert.rejects(
+    runMeanwhile(
+      setTimeout(50).then(() => assert.fail('it broke')),
+      () => false,
+    ),
+    /it broke/,
+  );
+  const stop = new AbortController();
+  await runMeanwhile(setTimeout(100), () => void (steps++, stop.abort()), stop.signal);
+  assert.equal(steps, 4);
 });

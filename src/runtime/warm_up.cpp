@@ -1,0 +1,64 @@
+// One block of memory: zeros that are all inputs of a layer, its output, its workspace.
+#include "runtime/warm_up.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "graph/shapes.h"
+
+namespace wimm {
+namespace {
+
+constexpr size_t alignment_floats = 16;
+
+size_t aligned(size_t floats) { return (floats + alignment_floats - 1) / alignment_floats * alignment_floats; }
+
+}  // namespace
+
+void WarmUp::Free::operator()(float* memory) const { std::free(memory); }
+
+WarmUp::WarmUp(const Graph& graph, const std::vector<bool>& needed, NodeId input, const Shape& images, ThreadPool& pool)
+    : graph_(graph), pool_(pool), shapes_(graph.nodes.size()) {
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (!needed[i]) continue;
+    std::vector<Shape> inputs;
+    for (const NodeId id : graph.nodes[i].inputs) inputs.push_back(shapes_[id]);
+    shapes_[i] = static_cast<NodeId>(i) == input ? images : infer_shape(graph.nodes[i], inputs);
+  }
+}
+
+size_t WarmUp::floats_of(NodeId id) const {
+  const Shape& shape = shapes_[id];
+  return aligned(static_cast<size_t>(element_count(shape) / shape.back() * graph_.pixel_stride(id)) + overread_floats);
+}
+
+float* WarmUp::reserve(size_t floats) {
+  if (floats > floats_) {
+    memory_.reset();
+    floats_ = 0;
+    memory_.reset(static_cast<float*>(std::aligned_alloc(alignment_floats * sizeof(float), floats * sizeof(float))));
+    if (!memory_) throw std::bad_alloc();
+    floats_ = floats;
+  }
+  return memory_.get();
+}
+
+void WarmUp::run(NodeId id, Kernel& kernel) {
+  const Node& node = graph_.nodes[id];
+  std::vector<Shape> shapes;
+  size_t input = 0;
+  for (const NodeId from : node.inputs) {
+    shapes.push_back(shapes_[from]);
+    input = std::max(input, floats_of(from));
+  }
+  if (is_view(node.op, shapes[0])) return;
+  const size_t output = floats_of(id), workspace = kernel.reshape(shapes, shapes_[id], pool_);
+  float* const memory = reserve(input + output + aligned(workspace / sizeof(float) + 1));
+  std::memset(memory, 0, input * sizeof(float));
+  const std::vector<const float*> inputs(node.inputs.size(), memory);
+  kernel.run(inputs, memory + input, reinterpret_cast<std::byte*>(memory + input + output), pool_);
+}
+
+}  // namespace wimm

@@ -1,0 +1,38 @@
+// Runs layers on zeros while others still load: an engine that optimises code once it runs often, as those of WebAssembly
+// do, then has optimised their kernels when the first image comes.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "graph/graph.h"
+#include "kernels/kernel.h"
+
+namespace wimm {
+
+class WarmUp {
+ public:
+  // For images [N, H, W, C]. Errors: those of images that the graph does not take.
+  WarmUp(const Graph& graph, const std::vector<bool>& needed, NodeId input, const Shape& images, ThreadPool& pool);
+
+  // Errors: out_of_memory.
+  void run(NodeId id, Kernel& kernel);
+
+ private:
+  struct Free {
+    void operator()(float* memory) const;
+  };
+
+  // Floats of a value of this node, with those around it where it is part of another.
+  size_t floats_of(NodeId id) const;
+  float* reserve(size_t floats);
+
+  const Graph& graph_;
+  ThreadPool& pool_;
+  std::vector<Shape> shapes_;  // by node
+  std::unique_ptr<float[], Free> memory_;
+  size_t floats_ = 0;
+};
+
+}  // namespace wimm
