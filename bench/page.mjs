@@ -1,5 +1,5 @@
 // Measures a page that was visited before, in Chromium: the time from its navigation to its first result, beside that of one
-// forward pass.
+// forward pass; and of one that downloads its weights at a limited speed, the first forward pass, beside a later one.
 //   npm run bench:page -- [--models resnet34,resnet50] [--rounds 9]
 // Results go to bench/results/. Exits with 1 where the first result takes longer than 1.5 forward passes and 500 ms.
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { createServer } from 'node:http';
 import { cpus } from 'node:os';
 import { extname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
 import { chromium } from 'playwright-core';
@@ -62,7 +63,21 @@ const site = (isolated, onResult) =>
     response.writeHead(body ? 200 : 404).end(body);
   });
 
-/** A hub that has the weights of one model. */
+const megabytesPerSecond = 10;
+const downloadRounds = 3;
+
+async function sendSlowly(response, bytes) {
+  const pause = 20; // milliseconds
+  const step = megabytesPerSecond * 1e3 * pause;
+  const start = performance.now();
+  for (let begin = 0, due = start + pause; begin < bytes.length; begin += step, due += pause) {
+    response.write(bytes.subarray(begin, begin + step));
+    await setTimeout(Math.max(0, due - performance.now()));
+  }
+  response.end();
+}
+
+/** A hub that has the weights of one model, and under `slow/` sends them at a limited speed. */
 async function hubOf(name) {
   const model = await createModel(name, { threads: 1 });
   const weights = safetensors(weightsOf(model));
@@ -71,6 +86,7 @@ async function hubOf(name) {
     const found = request.url.endsWith('/model.safetensors');
     const cors = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'ETag' };
     response.writeHead(found ? 200 : 404, { ...cors, etag: '"1"', 'content-length': found ? weights.length : 0 });
+    if (found && request.url.startsWith('/slow/')) return sendSlowly(response, weights);
     response.end(found ? weights : undefined);
   });
 }
@@ -80,10 +96,10 @@ const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length
 async function measure(session, name, isolated) {
   let onResult;
   const [hub, page] = [await hubOf(name), await site(isolated, (result) => onResult(result))];
-  const url = `${page.address}/?${new URLSearchParams({ model: name, hub: hub.address })}`;
   // Past Playwright, for which the page would keep all that it downloads, and decode it.
-  const visit = async () => {
+  const visit = async (query = { hub: hub.address }) => {
     const result = new Promise((resolve) => (onResult = resolve));
+    const url = `${page.address}/?${new URLSearchParams({ model: name, ...query })}`;
     const { targetId } = await session.send('Target.createTarget', { url });
     await result;
     await session.send('Target.closeTarget', { targetId });
@@ -92,6 +108,8 @@ async function measure(session, name, isolated) {
   const cold = await visit();
   const visits = [];
   for (let i = 0; i < Number(options.rounds); i++) visits.push(await visit());
+  const downloads = [];
+  for (let i = 0; i < downloadRounds; i++) downloads.push(await visit({ hub: `${hub.address}/slow`, forward: '' }));
   for (const { server } of [hub, page]) {
     server.closeAllConnections();
     server.close();
@@ -103,6 +121,7 @@ async function measure(session, name, isolated) {
     cold: cold.first,
     ...Object.fromEntries(['imported', 'ready', 'first', 'forward'].map((key) => [key, of(key)])),
     bound: 1.5 * of('forward') + 500,
+    firstForward: median(downloads.map(({ first, ready, forward }) => (first - ready) / forward)),
   };
 }
 
@@ -113,6 +132,7 @@ const columns = {
   bound: '1.5 forward + 500',
   forward: 'forward',
   cold: 'first result, first visit',
+  firstForward: 'first forward, × a later one',
 };
 
 function toMarkdown({ date, cpu, browser, rounds, results }) {
@@ -120,10 +140,10 @@ function toMarkdown({ date, cpu, browser, rounds, results }) {
   const lines = results.map((result) => [
     result.model,
     result.variant,
-    ...Object.keys(columns).map((key) => Math.round(result[key])),
+    ...Object.keys(columns).map((key) => (key === 'firstForward' ? result[key].toFixed(2) : Math.round(result[key]))),
   ]);
   return `${[
-    `${date}, ${cpu}, ${browser}, ${rounds} visits with a warm cache. Milliseconds, from the navigation on; medians.`,
+    `${date}, ${cpu}, ${browser}, ${rounds} visits with a warm cache. Milliseconds, from the navigation on; medians. The last column is of ${downloadRounds} visits without a cache, to a server of ${megabytesPerSecond} MB/s.`,
     '',
     row(['model', 'build', ...Object.values(columns)]),
     row(['---', '---', ...Object.keys(columns).map(() => '---:')]),
