@@ -139,8 +139,8 @@ class ModelLoad {
   // more of the file than its first `received` bytes. Errors: weights_nonfinite, out_of_memory, and those of reading
   // weights.
   bool advance(double milliseconds, uint64_t received = whole_file);
-  // Runs layers that are there on zeros, for images of this size, at least one, until each has run once (true) or so many
-  // milliseconds have passed: what an engine optimises once it runs often is fast when the first image comes.
+  // Runs layers that are there on zeros, for images of this size, at least one, until each has run once (true) or so
+  // many milliseconds have passed: what an engine optimises once it runs often is fast when the first image comes.
   bool warm_up(double milliseconds, std::array<int64_t, 2> image_size);
   // The model, once. Errors: invalid_argument before all layers are there.
   std::unique_ptr<Model> take();

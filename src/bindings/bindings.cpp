@@ -104,9 +104,8 @@ class Load {
     return guarded([&] { return val(load_->advance(milliseconds, bytes)); });
   }
   val warm_up(double milliseconds, double height, double width) {
-    return guarded([&] {
-      return val(load_->warm_up(milliseconds, {static_cast<int64_t>(height), static_cast<int64_t>(width)}));
-    });
+    return guarded(
+        [&] { return val(load_->warm_up(milliseconds, {static_cast<int64_t>(height), static_cast<int64_t>(width)})); });
   }
   val take() {
     return guarded([&] { return val(load_->take()); });

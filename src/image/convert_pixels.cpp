@@ -70,8 +70,8 @@ void convert_pixels(std::span<const uint8_t> from, int64_t from_channels, std::s
                                             std::to_string(from_channels) +
                                             "; pass { data, width, height, channels: " + wanted + " }");
   }
-  const int64_t pixels = std::min(static_cast<int64_t>(from.size()) / from_channels,
-                                  static_cast<int64_t>(to.size()) / to_channels);
+  const int64_t pixels =
+      std::min(static_cast<int64_t>(from.size()) / from_channels, static_cast<int64_t>(to.size()) / to_channels);
   for (int64_t done = 0; done < pixels; done += pixels_of_a_call)
     function(&from[done * from_channels], std::min(pixels_of_a_call, pixels - done), &to[done * to_channels]);
 }

@@ -144,8 +144,8 @@ void resample_rows(const uint8_t* source, int64_t row_stride, int64_t rows, int6
   }
 }
 
-// sums += weight · row. A function of its own, since an engine begins to run the optimised code of a function when it is
-// called, not in the midst of it.
+// sums += weight · row. A function of its own, since an engine begins to run the optimised code of a function when it
+// is called, not in the midst of it.
 [[gnu::noinline]] void add_row(const uint8_t* row, int32_t weight, std::span<int32_t> sums) {
   for (size_t x = 0; x < sums.size(); ++x) sums[x] += weight * row[x];
 }

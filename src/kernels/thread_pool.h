@@ -12,8 +12,8 @@ namespace wimm {
 
 class ThreadPool {
  public:
-  // The pool of so many threads that all share. It lives as long as the program, since in WebAssembly a thread can neither
-  // start nor end while the one that waits for it is busy.
+  // The pool of so many threads that all share. It lives as long as the program, since in WebAssembly a thread can
+  // neither start nor end while the one that waits for it is busy.
   static ThreadPool& shared(int threads);
 
   // One thread means the caller's own.

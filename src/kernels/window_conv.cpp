@@ -11,8 +11,7 @@ namespace {
 
 class WindowConvKernel final : public Kernel {
  public:
-  WindowConvKernel(const Conv2d& op, int64_t channels, const Strides& strides, FoldedWeights weights,
-                   ThreadPool& pool)
+  WindowConvKernel(const Conv2d& op, int64_t channels, const Strides& strides, FoldedWeights weights, ThreadPool& pool)
       : op_(op),
         channels_(channels),
         in_stride_(strides.inputs[0]),

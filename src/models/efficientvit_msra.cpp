@@ -125,9 +125,9 @@ NodeId windowed_attention(const Scope& scope, NodeId x, int64_t heads, Size2d gr
 
 NodeId stem(const Scope& scope, NodeId x, int64_t channels) {
   for (int64_t i = 1; i <= 4; ++i)
-    x = nn::conv_norm_act(
-        scope, "conv" + std::to_string(i), x,
-        {.out_channels = channels >> (4 - i), .kernel = 3, .stride = 2, .padding = nn::padding(1)}, i < 4 ? relu : linear);
+    x = nn::conv_norm_act(scope, "conv" + std::to_string(i), x,
+                          {.out_channels = channels >> (4 - i), .kernel = 3, .stride = 2, .padding = nn::padding(1)},
+                          i < 4 ? relu : linear);
   return x;
 }
 

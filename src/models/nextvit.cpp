@@ -28,8 +28,7 @@ constexpr int64_t conv_channels[] = {96, 192, 384, 768}, transformer_channels[] 
 NodeId embed(const Scope& scope, NodeId x, int64_t channels, int64_t stride) {
   if (stride == 1 && scope.channels(x) == channels) return x;
   if (stride > 1)
-    x = scope.avg_pool("pool", x,
-                       {.kernel = {2, 2}, .stride = {2, 2}, .ceil_mode = true, .count_include_pad = false});
+    x = scope.avg_pool("pool", x, {.kernel = {2, 2}, .stride = {2, 2}, .ceil_mode = true, .count_include_pad = false});
   return scope.batch_norm("norm", scope.conv2d("conv", x, {.out_channels = channels}));
 }
 
@@ -61,8 +60,7 @@ NodeId attention(const Scope& scope, NodeId x, int64_t reduction) {
     return scope[name].node(op, {value}, channels);
   };
   const NodeId query = linear("q", q, x);
-  if (reduction > 1)
-    x = scope.batch_norm("norm", scope["sr"].node(PoolTokens{reduction * reduction}, {x}, channels));
+  if (reduction > 1) x = scope.batch_norm("norm", scope["sr"].node(PoolTokens{reduction * reduction}, {x}, channels));
   return linear("proj", proj, nn::attend(scope, query, linear("k", k, x), linear("v", v, x), heads, heads));
 }
 
@@ -81,8 +79,7 @@ NodeId stem(const Scope& scope, NodeId x) {
   constexpr int64_t channels[] = {64, 32, 64, 64};
   for (int64_t i = 0; i < 4; ++i) {
     x = scope[i].conv2d(
-        "conv", x,
-        {.out_channels = channels[i], .kernel = 3, .stride = i % 3 == 0 ? 2 : 1, .padding = nn::padding(1)});
+        "conv", x, {.out_channels = channels[i], .kernel = 3, .stride = i % 3 == 0 ? 2 : 1, .padding = nn::padding(1)});
     x = scope[i].activate("act", scope[i].batch_norm("norm", x), Activation::relu);
   }
   return x;

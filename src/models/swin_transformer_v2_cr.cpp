@@ -47,6 +47,7 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-extern constinit const Family swin_transformer_v2_cr_family{"swin_transformer_v2_cr", names_of(variants), build_variant};
+extern constinit const Family swin_transformer_v2_cr_family{"swin_transformer_v2_cr", names_of(variants),
+                                                            build_variant};
 
 }  // namespace wimm

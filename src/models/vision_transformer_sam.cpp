@@ -82,6 +82,7 @@ Network build_variant(std::string_view name, const BuildOptions& options) {
 
 }  // namespace
 
-extern constinit const Family vision_transformer_sam_family{"vision_transformer_sam", names_of(variants), build_variant};
+extern constinit const Family vision_transformer_sam_family{"vision_transformer_sam", names_of(variants),
+                                                            build_variant};
 
 }  // namespace wimm

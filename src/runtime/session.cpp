@@ -112,7 +112,8 @@ std::vector<FloatTensor> Session::results() const {
   std::vector<FloatTensor> results;
   for (NodeId id : plan_->outputs) {
     const Shape& shape = plan_->shapes[id];
-    FloatTensor& result = results.emplace_back(FloatTensor{channels_first(shape), std::vector<float>(element_count(shape))});
+    FloatTensor& result =
+        results.emplace_back(FloatTensor{channels_first(shape), std::vector<float>(element_count(shape))});
     copy_out({arena_.get() + plan_->offsets[id], graph_.pixel_stride(id)}, result.data.data(), shape, pool_);
   }
   return results;

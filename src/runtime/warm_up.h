@@ -1,5 +1,5 @@
-// Runs layers on zeros while others still load: an engine that optimises code once it runs often, as those of WebAssembly
-// do, then has optimised their kernels when the first image comes.
+// Runs layers on zeros while others still load: an engine that optimises code once it runs often, as those of
+// WebAssembly do, then has optimised their kernels when the first image comes.
 #pragma once
 
 #include <cstddef>

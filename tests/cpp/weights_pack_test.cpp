@@ -223,7 +223,8 @@ TEST_CASE("a pack loads only where its tensors lie one behind the other, whateve
   for (int i = 0; i < 20'000; ++i) {
     Forgery forgery;
     for (Forgery::Entry& entry : forgery.entries) {
-      if (random() % 4 == 0) entry.offset = one_of({0, 4, 8, 16, 64, 128, 192, UINT64_MAX, UINT64_MAX - 63, 1ull << 32});
+      if (random() % 4 == 0)
+        entry.offset = one_of({0, 4, 8, 16, 64, 128, 192, UINT64_MAX, UINT64_MAX - 63, 1ull << 32});
       if (random() % 4 == 0) entry.length = one_of({0, 4, 8, 64, 256, UINT64_MAX, UINT64_MAX - 3, 1ull << 62});
       if (random() % 4 == 0) entry.shape = {static_cast<int64_t>(one_of({0, 1, 2, 16, 64, 1ull << 30, 1ull << 62}))};
     }

@@ -22,10 +22,13 @@ class Choices {
   bool flag() { return (byte() & 1) != 0; }
   // One of 0 … count - 1.
   size_t below(size_t count) { return (byte() | static_cast<size_t>(byte()) << 8) % count; }
-  int64_t between(int64_t low, int64_t high) { return low + static_cast<int64_t>(below(static_cast<size_t>(high - low + 1))); }
+  int64_t between(int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(below(static_cast<size_t>(high - low + 1)));
+  }
   // Mostly small, now and then one on which arithmetic fails.
   int64_t size(int64_t largest) {
-    constexpr std::array<int64_t, 8> kHostile = {-1, 0, INT64_MAX, INT64_MIN, 1 << 30, int64_t{1} << 32, 65'536, int64_t{1} << 62};
+    constexpr std::array<int64_t, 8> kHostile = {
+        -1, 0, INT64_MAX, INT64_MIN, 1 << 30, int64_t{1} << 32, 65'536, int64_t{1} << 62};
     const uint8_t choice = byte();
     return choice < 240 ? 1 + choice % largest : kHostile[choice % kHostile.size()];
   }

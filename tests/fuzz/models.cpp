@@ -16,8 +16,8 @@ namespace wimm::fuzz {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kSmall = {
-    "test_resnet", "test_efficientnet", "test_efficientnet_gn", "test_vit", "test_vit3", "test_efficientnet_evos"};
+constexpr std::array<std::string_view, 6> kSmall = {"test_resnet", "test_efficientnet", "test_efficientnet_gn",
+                                                    "test_vit",    "test_vit3",         "test_efficientnet_evos"};
 
 class MadeUp final : public StateDict {
  public:
@@ -40,7 +40,8 @@ class MadeUp final : public StateDict {
 // What no reader of files would let through is not handed on.
 bool is_readable(const TensorInfo& info) {
   try {
-    return std::ranges::none_of(info.shape, [](int64_t dim) { return dim < 0; }) && element_count(info.shape) <= 1 << 22;
+    return std::ranges::none_of(info.shape, [](int64_t dim) { return dim < 0; }) &&
+           element_count(info.shape) <= 1 << 22;
   } catch (const Error&) {
     return false;
   }
@@ -52,14 +53,30 @@ void damage(std::vector<TensorInfo>& tensors, Choices& choices) {
   TensorInfo info = tensors[index];
   const size_t axis = info.shape.empty() ? 0 : choices.below(info.shape.size());
   switch (choices.below(8)) {
-    case 0: tensors.erase(tensors.begin() + static_cast<std::ptrdiff_t>(index)); return;
-    case 1: info.name += choices.flag() ? "x" : ".weight"; break;
-    case 2: info.name.resize(choices.below(info.name.size() + 1)); break;
-    case 3: info.dtype = static_cast<DType>(choices.below(static_cast<size_t>(DType::boolean) + 1)); break;
-    case 4: info.shape.insert(info.shape.begin() + static_cast<std::ptrdiff_t>(axis), choices.size(4)); break;
-    case 5: if (!info.shape.empty()) info.shape.erase(info.shape.begin() + static_cast<std::ptrdiff_t>(axis)); break;
-    case 6: if (!info.shape.empty()) info.shape[axis] = choices.size(64); break;
-    default: std::ranges::reverse(info.shape); break;
+    case 0:
+      tensors.erase(tensors.begin() + static_cast<std::ptrdiff_t>(index));
+      return;
+    case 1:
+      info.name += choices.flag() ? "x" : ".weight";
+      break;
+    case 2:
+      info.name.resize(choices.below(info.name.size() + 1));
+      break;
+    case 3:
+      info.dtype = static_cast<DType>(choices.below(static_cast<size_t>(DType::boolean) + 1));
+      break;
+    case 4:
+      info.shape.insert(info.shape.begin() + static_cast<std::ptrdiff_t>(axis), choices.size(4));
+      break;
+    case 5:
+      if (!info.shape.empty()) info.shape.erase(info.shape.begin() + static_cast<std::ptrdiff_t>(axis));
+      break;
+    case 6:
+      if (!info.shape.empty()) info.shape[axis] = choices.size(64);
+      break;
+    default:
+      std::ranges::reverse(info.shape);
+      break;
   }
   if (is_readable(info)) tensors[index] = info;
 }
@@ -75,7 +92,9 @@ ModelOptions choose_options(Choices& choices) {
   ModelOptions options;
   if (choices.flag()) options.in_chans = choices.size(9);
   if (choices.flag()) options.num_classes = choices.size(20);
-  if (choices.flag()) options.global_pool = choices.of(std::array<const char*, 8>{"avg", "max", "avgmax", "", "catavgmax", "token", "map", "none"});
+  if (choices.flag())
+    options.global_pool =
+        choices.of(std::array<const char*, 8>{"avg", "max", "avgmax", "", "catavgmax", "token", "map", "none"});
   if (choices.flag()) options.img_size = {choices.size(96), choices.size(96)};
   options.features_only = choices.flag();
   options.strict = !choices.flag();
@@ -102,7 +121,8 @@ void model(std::span<const std::byte> bytes) {
   try {
     if (check_model(architecture, options) > 64 << 20 || !small) return;
     const auto model = create_model(architecture, options);
-    const Shape shape = {choices.between(0, 2), choices.flag() ? choices.size(9) : options.in_chans, choices.size(70), choices.size(70)};
+    const Shape shape = {choices.between(0, 2), choices.flag() ? choices.size(9) : options.in_chans, choices.size(70),
+                         choices.size(70)};
     if (std::ranges::any_of(shape, [](int64_t dim) { return dim < 0 || dim > 256; })) return;
     const std::vector<float> pixels(static_cast<size_t>(element_count(shape)), 0.5f);
     if (options.features_only) {
@@ -120,11 +140,13 @@ void preprocess(std::span<const std::byte> bytes) {
   PreprocessOptions options;
   options.height = choices.size(40), options.width = choices.size(40);
   options.crop_mode = choices.of(std::array{CropMode::center, CropMode::squash, CropMode::border});
-  options.interpolation = choices.of(std::array{Interpolation::nearest, Interpolation::bilinear, Interpolation::bicubic});
+  options.interpolation =
+      choices.of(std::array{Interpolation::nearest, Interpolation::bilinear, Interpolation::bicubic});
   options.crop_pct = choices.of(std::array{0.875, 1.0, 0.1, 1.5, 1e-9, 0.0, -1.0, 1e300, std::nan("")});
   options.max_pixels = choices.of(std::array<int64_t, 3>{100'000'000, 64, 4096});
   std::vector<uint8_t> pixels;
-  if (std::ranges::all_of(std::array{image.width, image.height, image.channels}, [](int64_t size) { return size > 0 && size < 256; }))
+  if (std::ranges::all_of(std::array{image.width, image.height, image.channels},
+                          [](int64_t size) { return size > 0 && size < 256; }))
     pixels.resize(static_cast<size_t>(image.width * image.height * image.channels) + (choices.byte() == 255 ? 1 : 0));
   for (uint8_t& pixel : pixels) pixel = choices.empty() ? 128 : choices.byte();
   image.pixels = pixels;
