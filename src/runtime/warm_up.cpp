@@ -7,13 +7,19 @@
 #include <new>
 
 #include "graph/shapes.h"
+#include "wimm/error.h"
 
 namespace wimm {
 namespace {
 
-constexpr size_t alignment_floats = 16;
+constexpr int64_t alignment_floats = 16;
+constexpr int64_t most_floats = 1 << 26;
 
-size_t aligned(size_t floats) { return (floats + alignment_floats - 1) / alignment_floats * alignment_floats; }
+int64_t aligned(int64_t floats) { return (floats + alignment_floats - 1) / alignment_floats * alignment_floats; }
+
+void check_size(int64_t floats) {
+  if (floats > most_floats) throw Error(ErrorCode::limit_exceeded, "images are too large to run layers on zeros");
+}
 
 }  // namespace
 
@@ -29,16 +35,20 @@ WarmUp::WarmUp(const Graph& graph, const std::vector<bool>& needed, NodeId input
   }
 }
 
-size_t WarmUp::floats_of(NodeId id) const {
+int64_t WarmUp::floats_of(NodeId id) const {
   const Shape& shape = shapes_[id];
-  return aligned(static_cast<size_t>(element_count(shape) / shape.back() * graph_.pixel_stride(id)) + overread_floats);
+  const int64_t pixels = element_count(shape) / shape.back();
+  check_size(pixels);
+  return aligned(pixels * graph_.pixel_stride(id) + static_cast<int64_t>(overread_floats));
 }
 
-float* WarmUp::reserve(size_t floats) {
+float* WarmUp::reserve(int64_t floats) {
+  check_size(floats);
   if (floats > floats_) {
     memory_.reset();
     floats_ = 0;
-    memory_.reset(static_cast<float*>(std::aligned_alloc(alignment_floats * sizeof(float), floats * sizeof(float))));
+    const auto bytes = static_cast<size_t>(floats) * sizeof(float);
+    memory_.reset(static_cast<float*>(std::aligned_alloc(alignment_floats * sizeof(float), bytes)));
     if (!memory_) throw std::bad_alloc();
     floats_ = floats;
   }
@@ -48,15 +58,17 @@ float* WarmUp::reserve(size_t floats) {
 void WarmUp::run(NodeId id, Kernel& kernel) {
   const Node& node = graph_.nodes[id];
   std::vector<Shape> shapes;
-  size_t input = 0;
+  int64_t input = 0;
   for (const NodeId from : node.inputs) {
     shapes.push_back(shapes_[from]);
     input = std::max(input, floats_of(from));
   }
   if (is_view(node.op, shapes[0])) return;
-  const size_t output = floats_of(id), workspace = kernel.reshape(shapes, shapes_[id], pool_);
-  float* const memory = reserve(input + output + aligned(workspace / sizeof(float) + 1));
-  std::memset(memory, 0, input * sizeof(float));
+  const int64_t output = floats_of(id);
+  check_size(input + output);  // before a kernel counts its workspace
+  const auto workspace = static_cast<int64_t>(kernel.reshape(shapes, shapes_[id], pool_) / sizeof(float)) + 1;
+  float* const memory = reserve(input + output + aligned(workspace));
+  std::memset(memory, 0, static_cast<size_t>(input) * sizeof(float));
   const std::vector<const float*> inputs(node.inputs.size(), memory);
   kernel.run(inputs, memory + input, reinterpret_cast<std::byte*>(memory + input + output), pool_);
 }

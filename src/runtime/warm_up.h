@@ -2,7 +2,7 @@
 // WebAssembly do, then has optimised their kernels when the first image comes.
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -16,7 +16,7 @@ class WarmUp {
   // For images [N, H, W, C]. Errors: those of images that the graph does not take.
   WarmUp(const Graph& graph, const std::vector<bool>& needed, NodeId input, const Shape& images, ThreadPool& pool);
 
-  // Errors: out_of_memory.
+  // Errors: limit_exceeded for large images, out_of_memory.
   void run(NodeId id, Kernel& kernel);
 
  private:
@@ -25,14 +25,14 @@ class WarmUp {
   };
 
   // Floats of a value of this node, with those around it where it is part of another.
-  size_t floats_of(NodeId id) const;
-  float* reserve(size_t floats);
+  int64_t floats_of(NodeId id) const;
+  float* reserve(int64_t floats);
 
   const Graph& graph_;
   ThreadPool& pool_;
   std::vector<Shape> shapes_;  // by node
   std::unique_ptr<float[], Free> memory_;
-  size_t floats_ = 0;
+  int64_t floats_ = 0;
 };
 
 }  // namespace wimm

@@ -167,6 +167,8 @@ TEST_CASE("a load goes on where layers cannot be run before it ends") {
   load.advance(0);
   CHECK(load.warm_up(0, {7, 7}));  // the model takes other images
   while (!load.advance(0)) CHECK(load.warm_up(0, {160, 160}));
+  ModelLoad other("test_resnet", {});
+  while (!other.advance(0)) CHECK(other.warm_up(0, {1 << 20, 1 << 20}));
   const FloatTensor input = parity::images({1, 3, 160, 160});
   CHECK(load.take()->forward({input.shape, input.data}).data ==
         create_model("test_vit")->forward({input.shape, input.data}).data);
