@@ -25,22 +25,24 @@ async function inEngines({ engines }, work) {
   return runs;
 }
 
-function summarise({ times, ...peer }) {
+const spread = (values) => ({ p10: quantile(values, 0.1), median: quantile(values, 0.5), p90: quantile(values, 0.9) });
+
+// `own` is the first of them. A round's ratio compares what ran within the same second or two, however fast the machine was.
+function summarise({ times, ...peer }, i, [own]) {
   if (!times) return peer;
   const wall = times.map(({ wall }) => wall);
   return {
     ...peer,
     rounds: times.length,
     best: quantile(wall, 0),
-    p10: quantile(wall, 0.1),
-    median: quantile(wall, 0.5),
-    p90: quantile(wall, 0.9),
+    ...spread(wall),
+    ratio: i && own.times ? spread(wall.map((time, round) => time / own.times[round].wall)) : undefined,
     processor: times[0].processor === undefined ? undefined : quantile(times.map(({ processor }) => processor), 0.5), // prettier-ignore
   };
 }
 
-const told = ({ name, error, median, p10 }) =>
-  error ? `${name}: ${error}` : `${name} ${median.toFixed(1)} (p10 ${p10.toFixed(1)}) ms`;
+const told = ({ name, error, median, ratio }) =>
+  error ? `${name}: ${error}` : `${name} ${median.toFixed(1)} ms${ratio ? `, ${ratio.median.toFixed(2)} ×` : ''}`;
 
 export const measureSpeed = (plan) =>
   inEngines(plan, async (engine) => {

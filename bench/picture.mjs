@@ -25,13 +25,13 @@ function panel(runs, top) {
     );
     parts.push(label(x(tick), bottom + 14, `${tick} ×`, 'text-anchor="middle"'));
   }
-  runs.forEach(({ model, peers: [own, ...others] }, i) => {
+  runs.forEach(({ model, peers: [, ...others] }, i) => {
     const y = top + 24 + rowHeight * (i + 0.5);
     parts.push(label(left - 12, y + 4, model, 'text-anchor="end"'));
-    others.forEach(({ name, median }, which) => {
-      if (!median || !own.median) return;
-      const title = `<title>${escape(`${name}: ${(median / own.median).toFixed(2)}`)}</title>`;
-      parts.push(`<circle cx="${x(median / own.median)}" cy="${y}" r="5.5" fill="${colours[which]}">${title}</circle>`);
+    others.forEach(({ name, ratio }, which) => {
+      if (!ratio) return;
+      const title = `<title>${escape(`${name}: ${ratio.median.toFixed(2)}`)}</title>`;
+      parts.push(`<circle cx="${x(ratio.median)}" cy="${y}" r="5.5" fill="${colours[which]}">${title}</circle>`);
     });
   });
   return { bottom: bottom + 30, parts };

@@ -2,7 +2,7 @@
 const row = (cells) => `| ${cells.join(' | ')} |`;
 const table = (header, rows) => [header, header.map((_, i) => (i ? '---:' : '---')), ...rows].map(row);
 const megabytes = (bytes) => (bytes === undefined ? '–' : (bytes / 1e6).toFixed(0));
-const fixed = (value, digits = 1) => (value === undefined ? '–' : value.toFixed(digits));
+const fixed = (value, digits = 1) => (Number.isFinite(value) ? value.toFixed(digits) : '–');
 export const counted = (threads) => `${threads} ${threads === 1 ? 'thread' : 'threads'}`;
 const names = ([{ peers }]) => peers.map(({ name }) => name);
 
@@ -26,38 +26,45 @@ function absences(runs) {
   return reasons.length ? ['', ...new Set(reasons)] : [];
 }
 
+const geometricMean = (values) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+
 function speed({ rounds, runs }) {
-  const ratio = (own, peer, key) => (peer[key] && own[key] ? (peer[key] / own[key]).toFixed(2) : '–');
+  const time = ({ median, p10, p90 }) => (median ? `${fixed(median)} (${fixed(p10)} – ${fixed(p90)})` : '–');
+  const factor = ({ ratio }) =>
+    ratio ? `${fixed(ratio.median, 2)} (${fixed(ratio.p10, 2)} – ${fixed(ratio.p90, 2)})` : '–';
+  const fastest = (others) => Math.min(...others.flatMap(({ ratio }) => ratio?.median ?? []));
+  const mean = (ratios) => (ratios.every((ratio) => ratio > 0 && ratio < Infinity) ? fixed(geometricMean(ratios), 2) : '–'); // prettier-ignore
   const body = (group) => {
     const [ours, ...others] = names(group);
     const builds = group[0].peers.filter(({ build }) => build).map(({ name, build }) => `${name} ${build}`);
-    const header = ['model', 'GMACs', ...[ours, ...others].map((name) => `${name}, ms`)];
-    const ratios = others.flatMap((name) => [`${name} / ${ours}`, '… of p10']);
-    const rows = group.map(({ model, multiplyAdds, peers: [own, ...rest] }) => [
-      model,
-      (multiplyAdds / 1e9).toFixed(2),
-      ...[own, ...rest].map(({ median, p10, p90 }) => (median ? `${fixed(median)} (${fixed(p10)} – ${fixed(p90)})` : '–')), // prettier-ignore
-      ...rest.flatMap((peer) => [ratio(own, peer, 'median'), ratio(own, peer, 'p10')]),
-    ]);
+    const times = group.map(({ model, multiplyAdds, peers }) => [model, fixed(multiplyAdds / 1e9, 2), ...peers.map(time)]); // prettier-ignore
+    const ratios = group.map(({ model, peers: [, ...rest] }) => [model, ...rest.map(factor), fixed(fastest(rest), 2)]);
+    const means = others.map((_, i) => mean(group.map(({ peers }) => peers[i + 1].ratio?.median)));
+    ratios.push(['geometric mean', ...means, mean(group.map(({ peers: [, ...rest] }) => fastest(rest)))]);
     const starts = group.map(({ model, peers }) => [
       model,
       ...peers.flatMap(({ load, first, median }) => [fixed(load, 0), fixed(first, 0), median ? fixed(first / median) : '–']), // prettier-ignore
     ]);
-    const startHeader = ['model', ...[ours, ...others].flatMap((name) => [`${name}: load`, 'first', 'first / median'])];
     return [
       `Builds: ${builds.join(', ')}.`,
       '',
-      ...table([...header, ...ratios], rows),
+      'Milliseconds of a forward:',
+      '',
+      ...table(['model', 'GMACs', ...[ours, ...others]], times),
       ...absences(group),
+      '',
+      `How many times ${ours}’s time:`,
+      '',
+      ...table(['model', ...others, 'the fastest of them'], ratios),
       '',
       'Milliseconds to load a model (files are local) and of its first forward:',
       '',
-      ...table(startHeader, starts),
+      ...table(['model', ...[ours, ...others].flatMap((name) => [`${name}: load`, 'first', 'first / median'])], starts),
     ];
   };
   return [
-    `Batch 1, ${rounds} rounds in turn; milliseconds are the median (10th – 90th percentile) of wall-clock time.`,
-    `A ratio above 1: ${names(runs)[0]} is faster.`,
+    `Batch 1, ${rounds} rounds, in each of which the runtimes run in turn. Times are of the wall clock, median (10th – 90th percentile);`,
+    'ratios are those of each round, in the same way, so that a machine whose speed changes does not change them.',
     ...sections(runs, body),
   ];
 }
