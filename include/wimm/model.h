@@ -142,7 +142,8 @@ class ModelLoad {
   // Runs layers that are there on zeros, for images of this size, at least one, until each has run once (true) or so
   // many milliseconds have passed: what an engine optimises once it runs often is fast when the first image comes.
   bool warm_up(double milliseconds, std::array<int64_t, 2> image_size);
-  // The model, once. Errors: invalid_argument before all layers are there.
+  // The model, once; with memory for the images of `warm_up`, if that ran. Errors: invalid_argument before all layers
+  // are there.
   std::unique_ptr<Model> take();
 
  private:

@@ -113,6 +113,13 @@ struct Model::Impl {
     return outputs;
   }
 
+  // The first call that is expected, with images of zeros: what it leaves is what each later one has.
+  void warm_up(Size2d image_size) {
+    const Shape shape{1, in_chans, image_size[0], image_size[1]};
+    const std::vector<float> zeros(element_count(shape));
+    start(features_only ? Call::forward_intermediates : Call::forward, {shape, zeros});
+  }
+
   std::vector<FloatTensor> run(Call call, const FloatView& x) {
     start(call, x);
     session->advance(unlimited);
@@ -235,7 +242,8 @@ struct ModelLoad::Impl {
   Kernels kernels{};            // by node
   std::vector<bool> needed{};   // by node
   std::optional<WarmUp> warm_up{};
-  size_t warm = 0;  // of the layers, all of them where that cannot be done
+  Size2d image_size{};  // of the images that it is for
+  size_t warm = 0;      // of the layers, all of them where that cannot be done
 
   void list_layers() {
     const Graph& graph = model->network.graph;
@@ -260,6 +268,7 @@ struct ModelLoad::Impl {
     if (!warm_up) {
       const Shape images{1, image_size[0], image_size[1], options.in_chans};
       warm_up.emplace(network.graph, needed, network.input, images, pool);
+      this->image_size = image_size;
     }
     const NodeId node = layers[warm++].node;
     if (kernels[node]) warm_up->run(node, *kernels[node]);
@@ -330,8 +339,14 @@ std::unique_ptr<Model> ModelLoad::take() {
   Impl& load = *impl_;
   if (!load.model || load.loaded < load.layers.size())
     throw Error(ErrorCode::invalid_argument, "there is no model before it is loaded");
-  load.warm_up.reset();
   load.model->session.emplace(load.model->network.graph, std::move(load.kernels), load.options.threads);
+  if (load.warm_up) {
+    load.warm_up.reset();  // its memory is where the activations go
+    try {
+      load.model->warm_up(load.image_size);
+    } catch (const std::exception&) {  // then the first call says so
+    }
+  }
   return std::unique_ptr<Model>(new Model(std::move(load.model)));
 }
 

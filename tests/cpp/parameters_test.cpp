@@ -155,7 +155,10 @@ TEST_CASE("a model is loaded from a file that arrives, whatever the order of its
     CHECK(stops > 5);
     CHECK(checkpoint.received <= checkpoint.end(tensors.size() - 1));
     CHECK(most < checkpoint.received / 2);
-    const std::vector<float> logits = load.take()->forward({input.shape, input.data}).data;
+    const std::unique_ptr<Model> model = load.take();
+    CHECK((model->arena_bytes() > 0) == reversed);
+    CHECK_THROWS_AS(model->results(), Error);
+    const std::vector<float> logits = model->forward({input.shape, input.data}).data;
     if (reversed) CHECK(logits == expected);
     expected = logits;
   }
