@@ -12,11 +12,14 @@ namespace wimm {
 
 std::vector<float> channels_last(std::vector<float> weight, int64_t out, int64_t in, int64_t window) {
   if (in == 1 || window == 1) return weight;
-  std::vector<float> result(weight.size());
-  for (int64_t o = 0; o < out; ++o)
+  std::vector<float> filter(static_cast<size_t>(in * window));
+  for (int64_t o = 0; o < out; ++o) {
+    float* const to = &weight[o * in * window];
+    std::copy_n(to, filter.size(), filter.begin());
     for (int64_t i = 0; i < in; ++i)
-      for (int64_t k = 0; k < window; ++k) result[(o * window + k) * in + i] = weight[(o * in + i) * window + k];
-  return result;
+      for (int64_t k = 0; k < window; ++k) to[k * in + i] = filter[i * window + k];
+  }
+  return weight;
 }
 
 PaddedImage padded_image(const Conv2d& op, const Shape& input, const Shape& output) {

@@ -12,10 +12,12 @@ namespace wimm {
 
 class Gemm {
  public:
+  // Without weights, whose memory is here already: what is read to become them comes behind it, and leaves no gap in
+  // the heap. They are to be packed, or put in their place: all of `panel_weights`, with no bias.
+  Gemm(int64_t columns, int64_t depth, Activation activation = Activation::identity);
+
   // weights.weight is [columns, depth].
-  Gemm(const FoldedWeights& weights, int64_t depth, Activation activation, ThreadPool& pool);
-  // Without a bias, for weights that the caller puts in their place: all of `panel_weights`.
-  Gemm(int64_t columns, int64_t depth);
+  void pack(const FoldedWeights& weights, ThreadPool& pool);
 
   // The weights of columns 8 · panel and on, [depth, 8]; anything finite where there is no such column.
   float* panel_weights(int64_t panel) { return &packed_[panel * panel_floats() + panel_columns]; }

@@ -64,10 +64,13 @@ std::unique_ptr<Kernel> make_int8_pointwise(const Conv2d& op, int64_t channels, 
 
 std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, std::string_view layer,
                                     ParameterReader& reader) {
-  const FoldedWeights weights = read_folded(op, layer, reader);
-  if (op.int8)
-    return std::make_unique<LinearKernel<Int8Gemm>>(op, channels, Int8Gemm(weights, channels, op.activation));
-  return std::make_unique<LinearKernel<Gemm>>(op, channels, Gemm(weights, channels, op.activation, reader.pool()));
+  if (op.int8) {
+    Int8Gemm gemm(read_folded(op, layer, reader), channels, op.activation);
+    return std::make_unique<LinearKernel<Int8Gemm>>(op, channels, std::move(gemm));
+  }
+  Gemm gemm(op.out_features, channels, op.activation);
+  gemm.pack(read_folded(op, layer, reader), reader.pool());
+  return std::make_unique<LinearKernel<Gemm>>(op, channels, std::move(gemm));
 }
 
 }  // namespace wimm

@@ -12,9 +12,10 @@ namespace {
 // step.
 struct Direction {
   Direction(const Lstm::Weights& ids, int64_t channels, int64_t hidden, ParameterReader& reader)
-      : inputs(read_inputs(ids, reader), channels, Activation::identity, reader.pool()),
+      : inputs(4 * hidden, channels),
         columns(round_up(4 * hidden, tile_columns)),
         recurrent(static_cast<size_t>(hidden * columns)) {
+    inputs.pack(read_inputs(ids, reader), reader.pool());
     const std::vector<float> weight = reader.read(ids.weight_hh);
     for (int64_t gate = 0; gate < 4 * hidden; ++gate)
       for (int64_t c = 0; c < hidden; ++c) recurrent[c * columns + gate] = weight[gate * hidden + c];

@@ -11,14 +11,17 @@ namespace {
 
 class WindowConvKernel final : public Kernel {
  public:
-  WindowConvKernel(const Conv2d& op, int64_t channels, const Strides& strides, FoldedWeights weights, ThreadPool& pool)
+  WindowConvKernel(const Conv2d& op, int64_t channels, const Strides& strides, std::string_view layer,
+                   ParameterReader& reader)
       : op_(op),
         channels_(channels),
         in_stride_(strides.inputs[0]),
         out_stride_(strides.output),
-        gemm_({channels_last(std::move(weights.weight), op.out_channels, channels, op.kernel[0] * op.kernel[1]),
-               std::move(weights.bias)},
-              op.kernel[0] * op.kernel[1] * channels, op.activation, pool) {}
+        gemm_(op.out_channels, op.kernel[0] * op.kernel[1] * channels, op.activation) {
+    FoldedWeights weights = read_folded(op, layer, reader);
+    weights.weight = channels_last(std::move(weights.weight), op.out_channels, channels, op.kernel[0] * op.kernel[1]);
+    gemm_.pack(weights, reader.pool());
+  }
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) override {
     in_ = inputs[0];
@@ -79,7 +82,7 @@ class WindowConvKernel final : public Kernel {
 
 std::unique_ptr<Kernel> make_window_conv(const Conv2d& op, int64_t channels, const Strides& strides,
                                          std::string_view layer, ParameterReader& reader) {
-  return std::make_unique<WindowConvKernel>(op, channels, strides, read_folded(op, layer, reader), reader.pool());
+  return std::make_unique<WindowConvKernel>(op, channels, strides, layer, reader);
 }
 
 }  // namespace wimm

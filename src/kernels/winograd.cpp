@@ -109,10 +109,10 @@ class WinogradKernel final : public Kernel {
         out_(op.out_channels),
         in_stride_(strides.inputs[0]),
         out_stride_(strides.output) {
-    FoldedWeights weights = read_folded(op, layer, reader);
-    bias_ = std::move(weights.bias);
     gemms_.reserve(products);
     for (int64_t p = 0; p < products; ++p) gemms_.emplace_back(out_, in_);
+    FoldedWeights weights = read_folded(op, layer, reader);
+    bias_ = std::move(weights.bias);
     const auto transform = [&](int64_t panel, int64_t width) {
       std::array<float*, products> to;
       for (int64_t p = 0; p < products; ++p) to[p] = gemms_[p].panel_weights(panel);
