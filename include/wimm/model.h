@@ -22,6 +22,8 @@ struct ModelOptions {
   std::optional<std::string> global_pool;  // "avg", "max", "avgmax", "" (none), for maps "catavgmax", for tokens
                                            // "token", "map", "prr"; else the model's own
   std::optional<std::array<int64_t, 2>> img_size;  // {height, width}, for models of fixed size: positions are resampled
+  // {height, width} that most images will have: what is fastest for those is chosen. Models of fixed size know it.
+  std::array<int64_t, 2> image_size{224, 224};
   bool features_only = false;
   std::vector<int64_t> out_indices;  // levels of feature_info, negative from the end; empty: those that timm gives
 
@@ -139,11 +141,11 @@ class ModelLoad {
   // more of the file than its first `received` bytes. Errors: weights_nonfinite, out_of_memory, and those of reading
   // weights.
   bool advance(double milliseconds, uint64_t received = whole_file);
-  // Runs layers that are there on zeros, for images of this size, at least one, until each has run once (true) or so
+  // Runs layers that are there on zeros, for images of `image_size`, at least one, until each has run once (true) or so
   // many milliseconds have passed: what an engine optimises once it runs often is fast when the first image comes.
-  bool warm_up(double milliseconds, std::array<int64_t, 2> image_size);
-  // The model, once; with memory for the images of `warm_up`, if that ran. Errors: invalid_argument before all layers
-  // are there.
+  bool warm_up(double milliseconds);
+  // The model, once; with memory for such images, if `warm_up` ran. Errors: invalid_argument before all layers are
+  // there.
   std::unique_ptr<Model> take();
 
  private:

@@ -39,7 +39,7 @@ export class LocalEngine implements Engine {
         if (progress) onLoad(...progress);
         return done;
       };
-      const warmUp = (milliseconds: number) => this.#call(() => load.warmUp(milliseconds, ...spec.imageSize));
+      const warmUp = (milliseconds: number) => this.#call(() => load.warmUp(milliseconds));
       const receive = async (source: Source) => {
         const { begin, end } = load.wanted();
         source.drop(begin);

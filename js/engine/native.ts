@@ -55,8 +55,8 @@ export interface NativeLoad {
   wanted(): { begin: number; end: number };
   /** Loads no layer that needs more than the first `received` bytes of the file. */
   advance(milliseconds: number, received: number): NativeResult<boolean>;
-  /** Runs layers that are loaded on zeros, for images of this size, until all have run once (true), or as above. */
-  warmUp(milliseconds: number, height: number, width: number): NativeResult<boolean>;
+  /** Runs layers that are loaded on zeros, for images of the size to expect, until all have run once (true), or as above. */
+  warmUp(milliseconds: number): NativeResult<boolean>;
   take(): NativeResult<NativeModel>;
   delete(): void;
 }

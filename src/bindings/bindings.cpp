@@ -62,6 +62,8 @@ ModelOptions options_from_js(const val& spec) {
     const Shape sides = shape_from_js(size);
     options.img_size = {sides[0], sides[1]};
   }
+  const Shape image = shape_from_js(spec["imageSize"]);
+  options.image_size = {image[0], image[1]};
   options.features_only = spec["featuresOnly"].as<bool>();
   options.out_indices = shape_from_js(spec["outIndices"]);
   options.seed = static_cast<uint64_t>(spec["seed"].as<double>());
@@ -103,9 +105,8 @@ class Load {
     const uint64_t bytes = received < static_cast<double>(size_) ? static_cast<uint64_t>(received) : whole_file;
     return guarded([&] { return val(load_->advance(milliseconds, bytes)); });
   }
-  val warm_up(double milliseconds, double height, double width) {
-    return guarded(
-        [&] { return val(load_->warm_up(milliseconds, {static_cast<int64_t>(height), static_cast<int64_t>(width)})); });
+  val warm_up(double milliseconds) {
+    return guarded([&] { return val(load_->warm_up(milliseconds)); });
   }
   val take() {
     return guarded([&] { return val(load_->take()); });

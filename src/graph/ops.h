@@ -71,7 +71,7 @@ struct Conv2d {
   int64_t repeats = 1;                           // weight and bias are those of out_channels / repeats, again and again
   std::vector<Affine> folded{};                  // set by a pass: applied to the weights, in order
   Activation activation = Activation::identity;  // set by a pass
-  bool winograd = false;                         // set by a pass: computed by Winograd's algorithm
+  int64_t winograd_tile = 0;                     // set by a pass: pixels across, where Winograd's algorithm computes it
   bool int8 = false;                             // set by a pass: computed in integers
   // Set by a pass: convolutions of the same input, whose sum this is; its weights are theirs, added up. One without
   // weights has ones: a depthwise one is the identity.

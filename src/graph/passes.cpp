@@ -1,6 +1,7 @@
 // One walk in topological order: a node that its producer can absorb is absorbed.
 #include "graph/passes.h"
 
+#include <algorithm>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -118,13 +119,24 @@ bool suits_winograd(const Conv2d& op, int64_t channels) {
          channels * op.out_channels <= 512 * 512;
 }
 
+// Each tile takes a multiplication by each of `window`² weights, and to read one costs as much as some ten tiles'.
+// Where there are many, more than F(2×2, 3×3) has would take too much memory.
+int64_t winograd_tile(int64_t filters, const Shape& output) {
+  if (filters > 256 * 256) return 2;
+  if (output.empty()) return 4;
+  const auto cost = [&](int64_t tile) {
+    const int64_t window = tile + 2, rows = (output[1] + tile - 1) / tile, columns = (output[2] + tile - 1) / tile;
+    return window * window * (rows * columns + 10);
+  };
+  return std::ranges::min({4, 3, 2}, {}, cost);
+}
+
 // Quantising a row costs as much as some twenty columns.
 bool suits_int8(int64_t depth, int64_t columns) { return depth >= 16 && columns >= 32; }
 
 // Winograd's larger tiles are faster.
 bool suits_int8(const Conv2d& op, int64_t channels) {
-  return op.groups == 1 && suits_int8(channels, op.out_channels) &&
-         (!op.winograd || channels * op.out_channels > 256 * 256);
+  return op.groups == 1 && suits_int8(channels, op.out_channels) && op.winograd_tile <= 2;
 }
 
 }  // namespace
@@ -138,10 +150,14 @@ void select_int8(Graph& graph) {
   }
 }
 
-void select_winograd(Graph& graph) {
-  for (Node& node : graph.nodes)
-    if (auto* conv = std::get_if<Conv2d>(&node.op))
-      conv->winograd = suits_winograd(*conv, graph.nodes[node.inputs[0]].channels);
+void select_winograd(Graph& graph, std::span<const Shape> shapes) {
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    auto* conv = std::get_if<Conv2d>(&graph.nodes[i].op);
+    if (!conv) continue;
+    const int64_t channels = graph.nodes[graph.nodes[i].inputs[0]].channels;
+    if (suits_winograd(*conv, channels))
+      conv->winograd_tile = winograd_tile(channels * conv->out_channels, shapes.empty() ? Shape{} : shapes[i]);
+  }
 }
 
 std::vector<bool> needed_nodes(const Graph& graph, std::span<const NodeId> outputs) {

@@ -12,9 +12,9 @@ namespace wimm {
 // drops identities. Values in `outputs` stay available; their ids are updated, as are the network's own.
 void fuse(Network& network, std::span<NodeId> outputs);
 
-// Marks the 3×3 convolutions that Winograd's algorithm computes faster. Its rounding error is about ten times that of
-// the direct sum: 1e-5 of the output's range.
-void select_winograd(Graph& graph);
+// Marks the 3×3 convolutions that Winograd's algorithm computes faster, for values of these shapes (by node; none where
+// they are not known). Its rounding error is about ten times that of the direct sum: 1e-5 of the output's range.
+void select_winograd(Graph& graph, std::span<const Shape> shapes);
 
 // Marks the convolutions and linear layers that integers compute faster, for models with int8 weights; after
 // select_winograd.

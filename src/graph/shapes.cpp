@@ -308,6 +308,17 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
   return shape;
 }
 
+std::vector<Shape> infer_shapes(const Graph& graph, const std::vector<bool>& needed, NodeId input, const Shape& shape) {
+  std::vector<Shape> shapes(graph.nodes.size());
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (!needed[i]) continue;
+    std::vector<Shape> inputs;
+    for (const NodeId id : graph.nodes[i].inputs) inputs.push_back(shapes[id]);
+    shapes[i] = static_cast<NodeId>(i) == input ? shape : infer_shape(graph.nodes[i], inputs);
+  }
+  return shapes;
+}
+
 double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shape& output) {
   const double elements = static_cast<double>(element_count(output));
   return std::visit(

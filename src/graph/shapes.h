@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "graph/graph.h"
 
@@ -18,6 +19,9 @@ Size2d window_output_size(Size2d size, Size2d kernel, Size2d stride, Size2d dila
 
 // The shape of a node's value from those of its inputs. Errors: input_shape, limit_exceeded.
 Shape infer_shape(const Node& node, std::span<const Shape> inputs);
+
+// Those of the nodes that are `needed`, for one shape of the value of `input`.
+std::vector<Shape> infer_shapes(const Graph& graph, const std::vector<bool>& needed, NodeId input, const Shape& shape);
 
 // Multiplications (each with an addition) that the node costs.
 double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shape& output);

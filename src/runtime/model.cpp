@@ -18,7 +18,7 @@ namespace wimm {
 namespace {
 
 constexpr double unlimited = std::numeric_limits<double>::infinity();  // milliseconds
-constexpr int64_t max_channels = 65'536, max_classes = 1'048'576, max_threads = 64;
+constexpr int64_t max_channels = 65'536, max_classes = 1'048'576, max_threads = 64, max_image_side = 1 << 24;
 
 void check_range(std::string_view option, int64_t value, int64_t low, int64_t high) {
   if (value < low || value > high)
@@ -30,6 +30,7 @@ void check_options(const ModelOptions& options) {
   check_range("in_chans", options.in_chans, 1, max_channels);
   check_range("num_classes", options.num_classes, 0, max_classes);
   check_range("threads", options.threads, 1, max_threads);
+  for (const int64_t side : options.image_size) check_range("image_size", side, 1, max_image_side);
   if (options.dtype != DType::float32 && options.dtype != DType::float16 && options.dtype != DType::int8)
     throw Error(ErrorCode::invalid_argument,
                 "dtype must be float32, float16 or int8, got " + std::string(name_of(options.dtype)));
@@ -113,11 +114,11 @@ struct Model::Impl {
     return outputs;
   }
 
-  // The first call that is expected, with images of zeros: what it leaves is what each later one has.
-  void warm_up(Size2d image_size) {
-    const Shape shape{1, in_chans, image_size[0], image_size[1]};
-    const std::vector<float> zeros(element_count(shape));
-    start(features_only ? Call::forward_intermediates : Call::forward, {shape, zeros});
+  // The first call that is expected, with images [N, H, W, C] of zeros: what it leaves is what each later one has.
+  void warm_up(const Shape& images) {
+    const std::vector<float> zeros(element_count(images));
+    const Call call = features_only ? Call::forward_intermediates : Call::forward;
+    start(call, {{images[0], images[3], images[1], images[2]}, zeros});
   }
 
   std::vector<FloatTensor> run(Call call, const FloatView& x) {
@@ -241,9 +242,19 @@ struct ModelLoad::Impl {
   size_t loaded = 0;            // of the layers
   Kernels kernels{};            // by node
   std::vector<bool> needed{};   // by node
+  std::vector<Shape> shapes{};  // by node, for the images that are expected; none where the model does not take those
   std::optional<WarmUp> warm_up{};
-  Size2d image_size{};  // of the images that it is for
-  size_t warm = 0;      // of the layers, all of them where that cannot be done
+  size_t warm = 0;  // of the layers, all of them where that cannot be done
+
+  void infer_shapes() {
+    const Network& network = model->network;
+    const Size2d fixed = std::get<Input>(network.graph.nodes[network.input].op).size;
+    const auto [height, width] = fixed == Size2d{} ? options.image_size : fixed;
+    try {
+      shapes = wimm::infer_shapes(network.graph, needed, network.input, {1, height, width, options.in_chans});
+    } catch (const Error&) {
+    }
+  }
 
   void list_layers() {
     const Graph& graph = model->network.graph;
@@ -262,14 +273,8 @@ struct ModelLoad::Impl {
     kernels.resize(graph.nodes.size());
   }
 
-  void warm_up_next(Size2d image_size) {
-    const Network& network = model->network;
-    ThreadPool& pool = ThreadPool::shared(options.threads);
-    if (!warm_up) {
-      const Shape images{1, image_size[0], image_size[1], options.in_chans};
-      warm_up.emplace(network.graph, needed, network.input, images, pool);
-      this->image_size = image_size;
-    }
+  void warm_up_next() {
+    if (!warm_up) warm_up.emplace(model->network.graph, shapes, ThreadPool::shared(options.threads));
     const NodeId node = layers[warm++].node;
     if (kernels[node]) warm_up->run(node, *kernels[node]);
   }
@@ -287,11 +292,12 @@ ModelLoad::ModelLoad(std::string_view name, ModelOptions options)
 
   std::vector<NodeId> outputs = outputs_of(network, chosen);
   fuse(network, outputs);
-  if (!chosen.exact) select_winograd(network.graph);
-  if (chosen.dtype == DType::int8) select_int8(network.graph);
   model.levels = select_levels(network, chosen);
-
   impl_->needed = needed_nodes(network.graph, outputs);
+  impl_->infer_shapes();
+  if (!chosen.exact) select_winograd(network.graph, impl_->shapes);
+  if (chosen.dtype == DType::int8) select_int8(network.graph);
+
   place_parts(network.graph, impl_->needed);
   impl_->parameters.emplace(network, chosen, needed_parameters(network.graph, impl_->needed));
   model.report = impl_->parameters->report();
@@ -321,11 +327,12 @@ bool ModelLoad::advance(double milliseconds, uint64_t received) {
   return loaded == layers.size();
 }
 
-bool ModelLoad::warm_up(double milliseconds, Size2d image_size) {
+bool ModelLoad::warm_up(double milliseconds) {
   const Stopwatch slice;
+  if (impl_->shapes.empty()) impl_->warm = impl_->layers.size();
   try {
     while (impl_->warm < impl_->loaded) {
-      impl_->warm_up_next(image_size);
+      impl_->warm_up_next();
       if (slice.milliseconds() >= milliseconds) break;
     }
   } catch (const std::exception&) {  // the load goes on without
@@ -343,7 +350,7 @@ std::unique_ptr<Model> ModelLoad::take() {
   if (load.warm_up) {
     load.warm_up.reset();  // its memory is where the activations go
     try {
-      load.model->warm_up(load.image_size);
+      load.model->warm_up(load.shapes[load.model->network.input]);
     } catch (const std::exception&) {  // then the first call says so
     }
   }

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <new>
 
-#include "graph/shapes.h"
 #include "wimm/error.h"
 
 namespace wimm {
@@ -24,16 +23,6 @@ void check_size(int64_t floats) {
 }  // namespace
 
 void WarmUp::Free::operator()(float* memory) const { std::free(memory); }
-
-WarmUp::WarmUp(const Graph& graph, const std::vector<bool>& needed, NodeId input, const Shape& images, ThreadPool& pool)
-    : graph_(graph), pool_(pool), shapes_(graph.nodes.size()) {
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (!needed[i]) continue;
-    std::vector<Shape> inputs;
-    for (const NodeId id : graph.nodes[i].inputs) inputs.push_back(shapes_[id]);
-    shapes_[i] = static_cast<NodeId>(i) == input ? images : infer_shape(graph.nodes[i], inputs);
-  }
-}
 
 int64_t WarmUp::floats_of(NodeId id) const {
   const Shape& shape = shapes_[id];

@@ -13,8 +13,9 @@ namespace wimm {
 
 class WarmUp {
  public:
-  // For images [N, H, W, C]. Errors: those of images that the graph does not take.
-  WarmUp(const Graph& graph, const std::vector<bool>& needed, NodeId input, const Shape& images, ThreadPool& pool);
+  // For values of these shapes, by node.
+  WarmUp(const Graph& graph, std::vector<Shape> shapes, ThreadPool& pool)
+      : graph_(graph), pool_(pool), shapes_(std::move(shapes)) {}
 
   // Errors: limit_exceeded for large images, out_of_memory.
   void run(NodeId id, Kernel& kernel);

@@ -136,6 +136,7 @@ TEST_CASE("a model is loaded from a file that arrives, whatever the order of its
     Arriving checkpoint(tensors, 2, DType::float32);
     ModelOptions options;
     options.weights = &checkpoint;
+    options.image_size = {32, 32};
     ModelLoad load("test_resnet", options);
     int stops = 0;
     uint64_t most = 0;  // bytes at once
@@ -149,7 +150,7 @@ TEST_CASE("a model is loaded from a file that arrives, whatever the order of its
       most = std::max(most, end - begin);
       ++stops;
       if (reversed)
-        while (!load.warm_up(0, {32, 32})) continue;
+        while (!load.warm_up(0)) continue;
     }
     CHECK(load.wanted().end == 0);
     CHECK(stops > 5);
@@ -165,13 +166,13 @@ TEST_CASE("a model is loaded from a file that arrives, whatever the order of its
 }
 
 TEST_CASE("a load goes on where layers cannot be run before it ends") {
-  ModelLoad load("test_vit", {});
-  CHECK(load.warm_up(0, {7, 7}));  // none is there
-  load.advance(0);
-  CHECK(load.warm_up(0, {7, 7}));  // the model takes other images
-  while (!load.advance(0)) CHECK(load.warm_up(0, {160, 160}));
-  ModelLoad other("test_resnet", {});
-  while (!other.advance(0)) CHECK(other.warm_up(0, {1 << 20, 1 << 20}));
+  ModelOptions other_images, large_images;
+  other_images.image_size = {7, 7};
+  large_images.image_size = {1 << 20, 1 << 20};
+  ModelLoad load("test_vit", other_images), large("test_resnet", large_images);
+  while (!load.advance(0)) CHECK(load.warm_up(0));
+  while (!large.advance(0)) CHECK(large.warm_up(0));
+  CHECK(large.take()->arena_bytes() == 0);
   const FloatTensor input = parity::images({1, 3, 160, 160});
   CHECK(load.take()->forward({input.shape, input.data}).data ==
         create_model("test_vit")->forward({input.shape, input.data}).data);

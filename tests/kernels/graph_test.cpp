@@ -6,6 +6,7 @@
 #include <string>
 
 #include "graph/passes.h"
+#include "graph/shapes.h"
 #include "kernels/reference.h"
 #include "nn/scope.h"
 #include "runtime/parts.h"
@@ -36,6 +37,10 @@ Value noise(const Shape& shape) {
   return value;
 }
 
+Shape channels_last(const Shape& shape) {
+  return shape.size() == 4 ? Shape{shape[0], shape[2], shape[3], shape[1]} : shape;
+}
+
 // The largest difference from the interpreter, relative to the largest value. `build` gets a scope and the input.
 template <class Build>
 double error_of(const Shape& input_shape, Build&& build, int threads = 1, bool fused = true, bool int8 = false) {
@@ -47,13 +52,13 @@ double error_of(const Shape& input_shape, Build&& build, int threads = 1, bool f
   const NodeId built_output = output;
   const Value input = noise(input_shape);
 
-  if (fused) {
-    fuse(network, std::span(&output, 1));
-    select_winograd(network.graph);
-    if (int8) select_int8(network.graph);
-  }
+  if (fused) fuse(network, std::span(&output, 1));
   const std::vector<bool> needed = needed_nodes(network.graph, std::span(&output, 1));
-  if (fused) place_parts(network.graph, needed);
+  if (fused) {
+    select_winograd(network.graph, infer_shapes(network.graph, needed, network.input, channels_last(input_shape)));
+    if (int8) select_int8(network.graph);
+    place_parts(network.graph, needed);
+  }
   TestParameters parameters(network.graph);
   Kernels kernels(network.graph.nodes.size());
   for (size_t i = 0; i < kernels.size(); ++i)
@@ -136,6 +141,24 @@ TEST_CASE("Winograd's algorithm stays within 1e-5 of the output's range, at ever
         CHECK(error_of({2, 32, height, width}, build) < 1e-5);
         CHECK(error_of({2, 32, height, width}, build, 2) < 1e-5);
       }
+}
+
+TEST_CASE("Winograd's tiles are those that take the fewest products and weights") {
+  const auto tile = [](int64_t channels, Shape shape) {
+    Graph graph;
+    const Scope scope(graph);
+    const ConvOptions options{.out_channels = channels, .kernel = 3, .padding = nn::padding(1)};
+    scope.conv2d("conv", scope.input(channels), options);
+    select_winograd(graph, std::vector<Shape>(graph.nodes.size(), shape));
+    return std::get<Conv2d>(graph.nodes.back().op).winograd_tile;
+  };
+  CHECK(tile(64, {1, 56, 56, 64}) == 4);
+  CHECK(tile(256, {1, 14, 14, 256}) == 3);
+  CHECK(tile(256, {1, 16, 16, 256}) == 4);
+  CHECK(tile(256, {1, 7, 7, 256}) == 2);
+  CHECK(tile(512, {1, 28, 28, 512}) == 2);
+  CHECK(tile(512, {}) == 2);
+  CHECK(tile(256, {}) == 4);
 }
 
 TEST_CASE("Winograd's algorithm keeps that where there are so many weights that it takes smaller tiles") {

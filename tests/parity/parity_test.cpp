@@ -75,9 +75,9 @@ std::unique_ptr<Model> create(const Golden& golden, const StateDict& checkpoint,
   for (size_t i = 0; features_only && i < golden.levels.size(); ++i)
     options.out_indices.push_back(static_cast<int64_t>(i) - static_cast<int64_t>(golden.levels.size()));
   if (!features_only) return create_model(golden.model, options);
+  options.image_size = {golden.input[2], golden.input[3]};
   ModelLoad load(golden.model, options);
-  const Shape& images = golden.input;
-  while (!load.advance(0)) load.warm_up(0, {images[2], images[3]});
+  while (!load.advance(0)) load.warm_up(0);
   return load.take();
 }
 
