@@ -306,6 +306,16 @@ struct PoolTokens {
   int64_t count;
 };
 
+// The softmax of each channel over the tokens.
+struct SoftmaxTokens {};
+
+// Products of two matrices for each image and head: a [N, L, heads · M], b [N, M, heads · C] → a · b [N, L, heads · C];
+// transposed: b [N, L, heads · C] → aᵀ · b [N, M, heads · C].
+struct MatMul {
+  int64_t heads = 1;
+  bool transposed = false;
+};
+
 // [N, L, C] → [N, C], one token.
 struct SelectToken {
   int64_t index;
@@ -551,14 +561,15 @@ struct MixSplits {
 // [N, H, W, C] → [N, C·H·W], in NCHW order as PyTorch's flatten.
 struct Flatten {};
 
-using Op = std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, RmsNorm, GlobalResponseNorm,
-                        EvoNormS0, FilterResponseNorm, Binary, MaxPool, AvgPool, AdaptiveAvgPool, GlobalPool, Concat,
-                        Slice, Pad, ChannelConv, ToTokens, ToImage, LearnedTokens, ConcatTokens, DropTokens,
-                        SelectToken, AddPositions, Attention, DifferentialMix, AttentionPool, MixExperts, MixSplits,
-                        Flatten, Upsample, SpaceToDepth, SliceTokens, MixTokens, StarRelu, AddFourierPositions,
-                        CrossCovariance, MixLevels, Interpolate, ToPatches, FromPatches, AdaptiveMaxPool,
-                        BilinearTransform, LinearAttention, SeparableAttention, Crop, Resize, AddGrid, RotaryTable,
-                        TalkingHeads, ChannelAttention, OutlookAttention, Patches, JoinPatches, GatedAttention, Lstm,
-                        ToWindows, FromWindows, ConvTranspose2d, LambdaLayer, UnitNorm, AdditivePool, PoolTokens>;
+using Op =
+    std::variant<Input, Affine, Conv2d, Linear, Activate, GroupNorm, LayerNorm, RmsNorm, GlobalResponseNorm, EvoNormS0,
+                 FilterResponseNorm, Binary, MaxPool, AvgPool, AdaptiveAvgPool, GlobalPool, Concat, Slice, Pad,
+                 ChannelConv, ToTokens, ToImage, LearnedTokens, ConcatTokens, DropTokens, SelectToken, AddPositions,
+                 Attention, DifferentialMix, AttentionPool, MixExperts, MixSplits, Flatten, Upsample, SpaceToDepth,
+                 SliceTokens, MixTokens, StarRelu, AddFourierPositions, CrossCovariance, MixLevels, Interpolate,
+                 ToPatches, FromPatches, AdaptiveMaxPool, BilinearTransform, LinearAttention, SeparableAttention, Crop,
+                 Resize, AddGrid, RotaryTable, TalkingHeads, ChannelAttention, OutlookAttention, Patches, JoinPatches,
+                 GatedAttention, Lstm, ToWindows, FromWindows, ConvTranspose2d, LambdaLayer, UnitNorm, AdditivePool,
+                 PoolTokens, SoftmaxTokens, MatMul>;
 
 }  // namespace wimm

@@ -206,6 +206,13 @@ Shape infer_shape(const Node& node, std::span<const Shape> inputs) {
             const Shape& in = tokens(inputs[0], node);
             return Shape{in[0], checked_tokens(in[1] / op.count, node), in[2]};
           },
+          [&](const MatMul& op) {
+            const Shape &a = tokens(inputs[0], node), &b = tokens(inputs[1], node);
+            const int64_t columns = a[2] / op.heads;
+            if (b[1] != (op.transposed ? a[1] : columns))
+              throw Error(ErrorCode::input_shape, node.name + " multiplies " + to_string(a) + " by " + to_string(b));
+            return Shape{a[0], op.transposed ? columns : a[1], node.channels};
+          },
           [&](const SpaceToDepth& op) {
             const Shape& in = image(inputs[0], node);
             for (const size_t axis : {0, 1}) check_multiple(node, in, op.factor, axis);
@@ -328,6 +335,7 @@ double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shap
           },
           [&](const Linear&) { return elements * static_cast<double>(inputs[0].back()); },
           [&](const MixTokens& op) { return elements * static_cast<double>(op.tokens); },
+          [&](const MatMul& op) { return elements * static_cast<double>(op.transposed ? inputs[0][1] : inputs[1][1]); },
           [&](const GatedAttention& op) { return elements * static_cast<double>(2 * op.side * op.side); },
           [&](const Lstm& op) { return elements * static_cast<double>(4 * (inputs[0].back() + op.hidden)); },
           [&](const ConvTranspose2d& op) {
@@ -417,7 +425,9 @@ std::string_view kind_of(const Op& op) {
                                                "lambda_layer",
                                                "unit_norm",
                                                "additive_pool",
-                                               "pool_tokens"};
+                                               "pool_tokens",
+                                               "softmax_tokens",
+                                               "mat_mul"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

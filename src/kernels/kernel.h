@@ -94,6 +94,8 @@ std::unique_ptr<Kernel> make_kernel(const LambdaLayer& op, ParameterReader& read
 std::unique_ptr<Kernel> make_kernel(const UnitNorm& op);
 std::unique_ptr<Kernel> make_kernel(const AdditivePool& op, ParameterReader& reader);
 std::unique_ptr<Kernel> make_kernel(const PoolTokens& op);
+std::unique_ptr<Kernel> make_kernel(const SoftmaxTokens& op);
+std::unique_ptr<Kernel> make_kernel(const MatMul& op);
 std::unique_ptr<Kernel> make_kernel(const Pad& op);
 std::unique_ptr<Kernel> make_kernel(const Crop& op);
 std::unique_ptr<Kernel> make_kernel(const Resize& op);

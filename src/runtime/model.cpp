@@ -88,9 +88,9 @@ struct Model::Impl {
                                 : "feature maps need a model made with features_only");
     const bool is_head = call == Call::forward_head || call == Call::pre_logits;
     if (network.features == no_id && (is_head || call == Call::forward_features))
-      throw Error(ErrorCode::invalid_argument,
-                  "this model's features are of two branches, and no one tensor: embed the images, or make it with "
-                  "features_only");
+      throw Error(
+          ErrorCode::invalid_argument,
+          "this model's features are several tensors, not one: embed the images, or make it with features_only");
     const NodeId source = is_head ? network.features : network.input;
     check_value(x, source);
     session->start(source, outputs_of(call), x);

@@ -207,6 +207,8 @@ MORE_CASES["crossvit_tiny_240"] = CHANNELS + [dict(num_classes=n) for n in (0, 1
 MORE_CASES["crossvit_9_dagger_240"] = CHANNELS
 MORE_CASES["naflexvit_base_patch16_gap"] = [dict(num_classes=10), dict(num_classes=0, global_pool=""), dict(global_pool="map")]
 MORE_CASES["naflexvit_base_patch16_gap"] += [dict(batch=2, size=(96, 208))]
+for name in ("efficientvim_m1", "efficientvim_m1_dist"):
+    MORE_CASES[name] = CHANNELS + [dict(num_classes=n) for n in (0, 10)] + [dict(batch=2), dict(size=(64, 160))]
 MORE_CASES["hieradet_small"] = CHANNELS + ENDS[:-1] + [dict(batch=2), dict(size=(128, 224))]
 
 
