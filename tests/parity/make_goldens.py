@@ -209,6 +209,9 @@ MORE_CASES["naflexvit_base_patch16_gap"] = [dict(num_classes=10), dict(num_class
 MORE_CASES["naflexvit_base_patch16_gap"] += [dict(batch=2, size=(96, 208))]
 for name in ("efficientvim_m1", "efficientvim_m1_dist"):
     MORE_CASES[name] = CHANNELS + [dict(num_classes=n) for n in (0, 10)] + [dict(batch=2), dict(size=(64, 160))]
+for name in ("coat_tiny", "coat_lite_tiny"):
+    MORE_CASES[name] = [case | dict(img_size=True, size=(96, 96)) for case in CHANNELS]
+    MORE_CASES[name] += [dict(img_size=True, size=(96, 128), **case) for case in POOLS[:2] + POOLS[3:] + [dict(batch=2)]]
 MORE_CASES["hieradet_small"] = CHANNELS + ENDS[:-1] + [dict(batch=2), dict(size=(128, 224))]
 
 

@@ -73,8 +73,10 @@ def save(name, cfg, gain, folder):
             tensor[:offset] = BACKGROUND
             tensor = tensor[offset:]
         tensor.copy_(torch.from_numpy(synthetic.parameter(key, tuple(tensor.shape), gain)))
+    tensors = {key: tensor.clone() for key, tensor in model.state_dict().items()}  # which modules may share
+    model.state_dict = lambda: tensors
     _hub.save_for_hf(model, folder, safe_serialization="both")
-    return set(model.state_dict()) - set(parameters)
+    return set(tensors) - set(parameters)
 
 
 def load(name, folder, **changes):
