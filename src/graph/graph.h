@@ -11,8 +11,8 @@
 
 namespace wimm {
 
-// How a parameter is filled when no weights are given.
-enum class Init : uint8_t { zeros, ones, conv, linear, token, layer_scale, logit_scale, constant };
+// How a parameter is filled when no weights are given; cosines: [n, n], an orthonormal discrete cosine transform.
+enum class Init : uint8_t { zeros, ones, conv, linear, token, layer_scale, logit_scale, cosines, constant };
 
 // What a parameter [1, prefix + height · width, C] embeds: the positions of a grid, behind tokens that are in none.
 struct PositionGrid {

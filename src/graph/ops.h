@@ -150,7 +150,8 @@ struct FilterResponseNorm {
   ParameterId weight, bias, tau;
 };
 
-// Sum, difference or product of two values; the second may be [N, C] or [N, 1, 1, C], repeated over H and W.
+// Sum, difference or product of two values; the second may be [N, C] or [N, 1, 1, C], repeated over H and W, or [N, H,
+// W, 1], repeated over channels.
 struct Binary {
   enum class Kind : uint8_t { add, sub, mul } kind;
   Activation activation = Activation::identity;  // of the result, set by a pass
@@ -186,6 +187,9 @@ struct GlobalPool {
   PoolKind kind;
   bool keep_dims = false;
 };
+
+// [N, H, W, C] → [N, H, W, 2]: the mean and the largest of each pixel's channels.
+struct PoolChannels {};
 
 // Along channels (the last dimension).
 struct Concat {};
@@ -570,6 +574,6 @@ using Op =
                  ToPatches, FromPatches, AdaptiveMaxPool, BilinearTransform, LinearAttention, SeparableAttention, Crop,
                  Resize, AddGrid, RotaryTable, TalkingHeads, ChannelAttention, OutlookAttention, Patches, JoinPatches,
                  GatedAttention, Lstm, ToWindows, FromWindows, ConvTranspose2d, LambdaLayer, UnitNorm, AdditivePool,
-                 PoolTokens, SoftmaxTokens, MatMul>;
+                 PoolTokens, SoftmaxTokens, MatMul, PoolChannels>;
 
 }  // namespace wimm

@@ -427,7 +427,8 @@ std::string_view kind_of(const Op& op) {
                                                "additive_pool",
                                                "pool_tokens",
                                                "softmax_tokens",
-                                               "mat_mul"};
+                                               "mat_mul",
+                                               "pool_channels"};
   static_assert(std::size(names) == std::variant_size_v<Op>);
   return names[op.index()];
 }

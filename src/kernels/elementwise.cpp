@@ -64,20 +64,22 @@ class AffineKernel final : public Kernel {
   int64_t channels_ = 0, rows_ = 0;
 };
 
-// The second operand has the first's shape, or one value per image and channel.
+// The second operand has the first's shape, or one value per image and channel, or one per pixel.
 class BinaryKernel final : public Kernel {
  public:
   BinaryKernel(const Binary& op, Strides strides) : op_(op), strides_(std::move(strides)) {}
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
     const int64_t count = element_count(output), second = element_count(inputs[1]);
-    const bool repeated = second != count;
     row_ = output.back();
     rows_ = row_ ? count / row_ : 0;
+    one_a_row_ = row_ > 1 && inputs[1].back() == 1;
+    const bool repeated = second != count && !one_a_row_;
     rows_per_second_ = repeated ? rows_ / output[0] : 1;
-    contiguous_ = !repeated && std::ranges::all_of(strides_.inputs, [&](int64_t stride) { return stride == row_; }) &&
+    contiguous_ = !repeated && !one_a_row_ &&
+                  std::ranges::all_of(strides_.inputs, [&](int64_t stride) { return stride == row_; }) &&
                   strides_.output == row_;
-    if (repeated && second != output[0] * row_)
+    if (one_a_row_ ? second != rows_ : repeated && second != output[0] * row_)
       throw Error(ErrorCode::input_shape, "cannot combine " + to_string(inputs[0]) + " with " + to_string(inputs[1]));
     return 0;
   }
@@ -103,8 +105,12 @@ class BinaryKernel final : public Kernel {
     pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / row_), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const float* second = b + row / rows_per_second_ * strides_.inputs[1];
-        map4(a + row * strides_.inputs[0], y + row * strides_.output, 0, row_,
-             [&](f32x4 x, int64_t c) { return function(x, load(second + c)); });
+        const float* first = a + row * strides_.inputs[0];
+        float* out = y + row * strides_.output;
+        if (one_a_row_)
+          map4(first, out, 0, row_, [&, all = splat(*second)](f32x4 x, int64_t) { return function(x, all); });
+        else
+          map4(first, out, 0, row_, [&](f32x4 x, int64_t c) { return function(x, load(second + c)); });
       }
     });
   }
@@ -112,6 +118,7 @@ class BinaryKernel final : public Kernel {
   Binary op_;
   Strides strides_;
   bool contiguous_ = true;
+  bool one_a_row_ = false;  // the second operand is of one channel
   int64_t row_ = 0, rows_ = 0;
   int64_t rows_per_second_ = 1;  // that a row of the second operand is for
 };

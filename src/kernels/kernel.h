@@ -76,6 +76,7 @@ std::unique_ptr<Kernel> make_kernel(const AvgPool& op, const Strides& strides);
 std::unique_ptr<Kernel> make_kernel(const AdaptiveAvgPool& op);
 std::unique_ptr<Kernel> make_kernel(const AdaptiveMaxPool& op);
 std::unique_ptr<Kernel> make_kernel(const GlobalPool& op, const Strides& strides);
+std::unique_ptr<Kernel> make_kernel(const PoolChannels& op);
 // For Concat and Slice: channels [from, from + size) of an input become those from `to` on.
 struct ChannelCopy {
   size_t input;

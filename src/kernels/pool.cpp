@@ -202,6 +202,41 @@ class GlobalPoolKernel final : public Kernel {
   int64_t batch_ = 0, pixels_ = 0, channels_ = 0;
 };
 
+class PoolChannelsKernel final : public Kernel {
+ public:
+  size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
+    channels_ = inputs[0].back();
+    pixels_ = element_count(output) / output.back();
+    return 0;
+  }
+
+  void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
+    pool.parallel_for(pixels_, std::max<int64_t>(1, 16'384 / channels_), [&](int64_t begin, int64_t end) {
+      for (int64_t pixel = begin; pixel < end; ++pixel) pool_pixel(inputs[0] + pixel * channels_, output + 2 * pixel);
+    });
+  }
+
+ private:
+  void pool_pixel(const float* x, float* out) const {
+    f32x4 sums{}, most = splat(-std::numeric_limits<float>::infinity());
+    int64_t c = 0;
+    for (; c + 4 <= channels_; c += 4) {
+      sums += load(x + c);
+      most = max(most, load(x + c));
+    }
+    float total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    float highest = std::max(std::max(most[0], most[1]), std::max(most[2], most[3]));
+    for (; c < channels_; ++c) {
+      total += x[c];
+      highest = std::max(highest, x[c]);
+    }
+    out[0] = total / static_cast<float>(channels_);
+    out[1] = highest;
+  }
+
+  int64_t channels_ = 0, pixels_ = 0;
+};
+
 // Windows that lie side by side.
 class AdaptiveMaxPoolKernel final : public Kernel {
  public:
@@ -240,6 +275,7 @@ std::unique_ptr<Kernel> make_kernel(const AvgPool& op, const Strides& strides) {
 }
 std::unique_ptr<Kernel> make_kernel(const AdaptiveAvgPool&) { return std::make_unique<AdaptiveAvgPoolKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const AdaptiveMaxPool&) { return std::make_unique<AdaptiveMaxPoolKernel>(); }
+std::unique_ptr<Kernel> make_kernel(const PoolChannels&) { return std::make_unique<PoolChannelsKernel>(); }
 std::unique_ptr<Kernel> make_kernel(const GlobalPool& op, const Strides& strides) {
   return std::make_unique<GlobalPoolKernel>(op.kind, strides.inputs[0]);
 }

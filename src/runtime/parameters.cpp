@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <unordered_map>
 
 #include "graph/overloaded.h"
@@ -150,6 +151,16 @@ std::vector<float> random_parameter(const Parameter& parameter, uint64_t seed) {
     case Init::logit_scale:
       std::ranges::fill(values, std::log(10.0f));
       break;
+    case Init::cosines: {
+      const int64_t size = parameter.shape[0];
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t frequency = i / size, position = i % size;
+        const double angle = std::numbers::pi * static_cast<double>((2 * position + 1) * frequency);
+        const double scale = std::sqrt((frequency == 0 ? 1.0 : 2.0) / static_cast<double>(size));
+        values[i] = static_cast<float>(scale * std::cos(angle / static_cast<double>(2 * size)));
+      }
+      break;
+    }
     case Init::constant:
       return parameter.constant;
   }

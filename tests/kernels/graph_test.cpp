@@ -490,6 +490,18 @@ TEST_CASE("every global pool and the classifier match") {
             }) < tolerance);
 }
 
+TEST_CASE("a gate of [N, H, W, 1], from the mean and the largest of a pixel's channels, scales all of them") {
+  for (const int64_t channels : {2, 3, 16, 37})
+    for (const int threads : {1, 2})
+      CHECK(error_of(
+                {3, channels, 4, 5},
+                [&](Scope s, NodeId x) {
+                  const NodeId pooled = s["pool"].node(PoolChannels{}, {x}, 2);
+                  return s.mul(x, s.conv2d("fc", pooled, {.out_channels = 1, .bias = true}));
+                },
+                threads) < tolerance);
+}
+
 TEST_CASE("a gate of [N, 1, 1, C] scales every pixel of its image") {
   CHECK(error_of({3, 10, 4, 5}, [](Scope s, NodeId x) {
           const NodeId gate =

@@ -98,8 +98,10 @@ class Interpreter {
   Value compute(const Binary& op, const Node& node) {
     const Value &a = in(node, 0), &b = in(node, 1);
     const size_t plane = a.data.size() / b.data.size();
+    const bool per_pixel = b.shape.size() == 4 && b.shape[1] == 1 && a.shape[1] > 1;
+    const auto pixels = static_cast<size_t>(per_pixel ? b.shape[2] * b.shape[3] : 1);
     return map(a, [&](double x, int64_t, size_t i) {
-      const double y = b.data[i / plane];
+      const double y = b.data[per_pixel ? i / (plane * pixels) * pixels + i % pixels : i / plane];
       if (op.kind == Binary::Kind::mul) return x * y;
       return op.kind == Binary::Kind::add ? x + y : x - y;
     });
@@ -251,6 +253,23 @@ class Interpreter {
               for (auto p = static_cast<int64_t>(k * column + 1e-9); p < (k + 1) * column - 1e-9; ++p, ++count)
                 sum += at(x, n, c, r, p, 0);
             y.data.push_back(sum / count);
+          }
+    return y;
+  }
+
+  Value compute(const PoolChannels&, const Node& node) {
+    const Value& x = in(node);
+    Value y{{x.shape[0], 2, x.shape[2], x.shape[3]}, {}};
+    for (int64_t n = 0; n < x.shape[0]; ++n)
+      for (const bool largest : {false, true})
+        for (int64_t row = 0; row < x.shape[2]; ++row)
+          for (int64_t column = 0; column < x.shape[3]; ++column) {
+            double sum = 0, best = -std::numeric_limits<double>::infinity();
+            for (int64_t c = 0; c < x.shape[1]; ++c) {
+              sum += at(x, n, c, row, column, 0);
+              best = std::max(best, at(x, n, c, row, column, 0));
+            }
+            y.data.push_back(largest ? best : sum / static_cast<double>(x.shape[1]));
           }
     return y;
   }

@@ -150,6 +150,7 @@ for name in ("rdnet_tiny", "shvit_s1", "convmixer_768_32", "mobilenetv5_base", "
     MORE_CASES[name] = CHANNELS + ENDS
 for name in ("iformer_t", "iformer_m_distilled", "csatv2"):
     MORE_CASES[name] = CHANNELS + ENDS
+MORE_CASES["csatv2"] += [dict(batch=2)]  # between whose images timm's attention is, to no effect
 for name in ("botnet26t_256", "resnet50_clip", "efficientvit_m0", "efficientformerv2_s0", "swiftformer_xs"):
     MORE_CASES[name] = CHANNELS + ENDS  # of one image size
 
