@@ -98,19 +98,14 @@ class BinaryKernel final : public Kernel {
  private:
   template <class Function>
   void combine(const float* a, const float* b, float* y, ThreadPool& pool, Function function) const {
-    if (contiguous_)
-      return pool.parallel_for(rows_ * row_, grain_floats, [&](int64_t begin, int64_t end) {
-        map4(a, y, begin, end, [&](f32x4 x, int64_t i) { return function(x, load(b + i)); });
-      });
     pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / row_), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
+      const int64_t rows = contiguous_ ? end - begin : 1;  // at once
+      for (int64_t row = begin; row < end; row += rows) {
         const float* second = b + row / rows_per_second_ * strides_.inputs[1];
-        const float* first = a + row * strides_.inputs[0];
-        float* out = y + row * strides_.output;
-        if (one_a_row_)
-          map4(first, out, 0, row_, [&, all = splat(*second)](f32x4 x, int64_t) { return function(x, all); });
-        else
-          map4(first, out, 0, row_, [&](f32x4 x, int64_t c) { return function(x, load(second + c)); });
+        const float all[] = {*second, *second, *second, *second};
+        if (one_a_row_) second = all;
+        map4(a + row * strides_.inputs[0], y + row * strides_.output, 0, rows * row_,
+             [=, mask = one_a_row_ ? 0 : -1](f32x4 x, int64_t c) { return function(x, load(second + (c & mask))); });
       }
     });
   }

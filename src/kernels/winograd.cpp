@@ -9,6 +9,7 @@
 #include "kernels/activations.h"
 #include "kernels/conv2d.h"
 #include "kernels/gemm.h"
+#include "kernels/xnnpack.h"
 
 namespace wimm {
 namespace {
@@ -177,10 +178,8 @@ class WinogradKernel final : public Kernel {
         for (int64_t p = begin; p < end; ++p)
           gemms_[p].multiply(in_tiles + p * chunk_ * in_, in_, count, out_tiles + p * chunk_ * out_, out_);
       });
-      with_activation(activation_, [&](auto activation) {
-        pool.parallel_for(count, grain, [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) scatter(out_tiles + i * out_, first + i, output, activation);
-        });
+      pool.parallel_for(count, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) scatter(out_tiles + i * out_, first + i, output);
       });
     }
   }
@@ -225,13 +224,13 @@ class WinogradKernel final : public Kernel {
   }
 
   // activation(Aᵀ m A + bias) of tile `index`, cut at the image's edges.
-  template <class Function>
-  void scatter(const float* from, int64_t index, float* output, Function activation) const {
+  void scatter(const float* from, int64_t index, float* output) const {
     const Place p = place(index);
     const int64_t height = output_[1], width = output_[2];
     const int64_t rows = std::min(tile, height - p.y), columns = std::min(tile, width - p.x);
     float* corner = output + ((p.image * height + p.y) * width + p.x) * out_stride_;
     const int64_t next = chunk_ * out_;
+    const auto [low, high] = output_range(activation_);
     for (int64_t c = 0; c < out_; c += 4) {
       std::array<std::array<f32x4, tile>, window> partial;  // Aᵀ m, by column of m
       for (int64_t j = 0; j < window; ++j) {
@@ -246,9 +245,15 @@ class WinogradKernel final : public Kernel {
         for (int64_t j = 0; j < window; ++j) row[j] = partial[j][i];
         F::transform_output(row, result);
         for (int64_t j = 0; j < columns; ++j)
-          store(corner + (i * width + j) * out_stride_ + c, activation(result[j] + bias));
+          store(corner + (i * width + j) * out_stride_ + c, min(max(result[j] + bias, splat(low)), splat(high)));
       }
     }
+    if (is_clamp(activation_)) return;
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j) {
+        float* const pixel = corner + (i * width + j) * out_stride_;
+        apply_activation(activation_, pixel, pixel, out_);
+      }
   }
 
   Activation activation_;
