@@ -29,16 +29,22 @@ function absences(runs) {
 const geometricMean = (values) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 
 function speed({ rounds, runs }) {
-  const time = ({ median, p10, p90 }) => (median ? `${fixed(median)} (${fixed(p10)} – ${fixed(p90)})` : '–');
-  const factor = ({ ratio }) =>
-    ratio ? `${fixed(ratio.median, 2)} (${fixed(ratio.p10, 2)} – ${fixed(ratio.p90, 2)})` : '–';
+  const spread = (values, digits) => {
+    if (!values?.median) return '–';
+    const [median, p10, p90] = [values.median, values.p10, values.p90].map((value) => fixed(value, digits));
+    return `${median} (${p10} – ${p90})`;
+  };
   const fastest = (others) => Math.min(...others.flatMap(({ ratio }) => ratio?.median ?? []));
-  const mean = (ratios) => (ratios.every((ratio) => ratio > 0 && ratio < Infinity) ? fixed(geometricMean(ratios), 2) : '–'); // prettier-ignore
+  const mean = (ratios) => fixed(geometricMean(ratios), 2); // none where one is not there
   const body = (group) => {
     const [ours, ...others] = names(group);
     const builds = group[0].peers.filter(({ build }) => build).map(({ name, build }) => `${name} ${build}`);
-    const times = group.map(({ model, multiplyAdds, peers }) => [model, fixed(multiplyAdds / 1e9, 2), ...peers.map(time)]); // prettier-ignore
-    const ratios = group.map(({ model, peers: [, ...rest] }) => [model, ...rest.map(factor), fixed(fastest(rest), 2)]);
+    const times = group.map(({ model, multiplyAdds, peers }) => [model, fixed(multiplyAdds / 1e9, 2), ...peers.map((peer) => spread(peer, 1))]); // prettier-ignore
+    const ratios = group.map(({ model, peers: [, ...rest] }) => [
+      model,
+      ...rest.map(({ ratio }) => spread(ratio, 2)),
+      fixed(fastest(rest), 2),
+    ]);
     const means = others.map((_, i) => mean(group.map(({ peers }) => peers[i + 1].ratio?.median)));
     ratios.push(['geometric mean', ...means, mean(group.map(({ peers: [, ...rest] }) => fastest(rest)))]);
     const starts = group.map(({ model, peers }) => [
