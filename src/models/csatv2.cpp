@@ -87,15 +87,10 @@ std::vector<int64_t> zigzag() {
 
 // A 1×1 convolution whose weights [out, in / groups] and biases the model knows.
 NodeId fixed_conv(const Scope& scope, NodeId x, int64_t groups, std::vector<float> weight, std::vector<float> bias) {
-  const auto constant = [&](std::string_view name, Shape shape, std::vector<float> values) {
-    const ParameterId id = scope.parameter(name, std::move(shape), Init::constant);
-    scope.graph().parameters[id].constant = std::move(values);
-    return id;
-  };
   const auto out = static_cast<int64_t>(bias.size());
   Conv2d conv{.out_channels = out, .groups = groups};
-  conv.weight = constant("weight", {out, scope.channels(x) / groups, 1, 1}, std::move(weight));
-  conv.bias = constant("bias", {out}, std::move(bias));
+  conv.weight = scope.constant("weight", {out, scope.channels(x) / groups, 1, 1}, std::move(weight));
+  conv.bias = scope.constant("bias", {out}, std::move(bias));
   return scope.node(std::move(conv), {x}, out);
 }
 

@@ -15,8 +15,7 @@ NodeId blur_pool(const Scope& scope, NodeId x, Pad::Mode edges) {
       for (const float column : binomial) filter.push_back(row * column);
     }
   }
-  const ParameterId weight = scope.parameter("filt", {channels, 1, 3, 3}, Init::constant);
-  scope.graph().parameters[weight].constant = std::move(filter);
+  const ParameterId weight = scope.constant("filt", {channels, 1, 3, 3}, std::move(filter));
 
   Conv2d conv{.out_channels = channels, .kernel = {3, 3}, .stride = {2, 2}, .groups = channels, .weight = weight};
   if (edges == Pad::Mode::zeros) {

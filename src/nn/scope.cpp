@@ -29,6 +29,12 @@ ParameterId Scope::parameter(std::string_view name, Shape shape, Init init) cons
   return graph_->add(Parameter{.name = (*this)[name].path_, .shape = std::move(shape), .init = init});
 }
 
+ParameterId Scope::constant(std::string_view name, Shape shape, std::vector<float> values) const {
+  const ParameterId id = parameter(name, std::move(shape), Init::constant);
+  graph_->parameters[id].constant = std::move(values);
+  return id;
+}
+
 NodeId Scope::node(Op op, std::vector<NodeId> inputs, int64_t channels) const {
   return graph_->add(std::move(op), std::move(inputs), path_, channels);
 }
@@ -166,8 +172,8 @@ NodeId Scope::add(NodeId a, NodeId b) const { return node(Binary{Binary::Kind::a
 NodeId Scope::mul(NodeId a, NodeId b) const { return node(Binary{Binary::Kind::mul}, {a, b}, channels(a)); }
 
 NodeId Scope::scale(NodeId x, float factor) const {
-  const ParameterId weight = parameter("scale", {channels(x)}, Init::constant);
-  graph_->parameters[weight].constant.assign(static_cast<size_t>(channels(x)), factor);
+  const ParameterId weight =
+      constant("scale", {channels(x)}, std::vector<float>(static_cast<size_t>(channels(x)), factor));
   return (*this)["scale"].node(Affine{.weight = weight}, {x}, channels(x));
 }
 

@@ -48,6 +48,8 @@ class Scope {
 
   // Declares "<path>.<name>".
   ParameterId parameter(std::string_view name, Shape shape, Init init) const;
+  // The same, with values that no checkpoint has.
+  ParameterId constant(std::string_view name, Shape shape, std::vector<float> values) const;
   // A node named after this scope.
   NodeId node(Op op, std::vector<NodeId> inputs, int64_t channels) const;
 
