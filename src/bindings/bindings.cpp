@@ -58,12 +58,12 @@ ModelOptions options_from_js(const val& spec) {
   options.in_chans = static_cast<int64_t>(spec["inChans"].as<double>());
   options.num_classes = static_cast<int64_t>(spec["numClasses"].as<double>());
   if (const val pool = spec["globalPool"]; !pool.isUndefined()) options.global_pool = pool.as<std::string>();
-  if (const val size = spec["imgSize"]; !size.isUndefined()) {
+  const auto size_from_js = [](const val& size) {
     const Shape sides = shape_from_js(size);
-    options.img_size = {sides[0], sides[1]};
-  }
-  const Shape image = shape_from_js(spec["imageSize"]);
-  options.image_size = {image[0], image[1]};
+    return std::array{sides[0], sides[1]};
+  };
+  if (const val size = spec["imgSize"]; !size.isUndefined()) options.img_size = size_from_js(size);
+  options.image_size = size_from_js(spec["imageSize"]);
   options.features_only = spec["featuresOnly"].as<bool>();
   options.out_indices = shape_from_js(spec["outIndices"]);
   options.seed = static_cast<uint64_t>(spec["seed"].as<double>());

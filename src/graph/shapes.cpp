@@ -103,6 +103,14 @@ void check_windows(const Node& node, const Shape& shape, Size2d size) {
 
 }  // namespace
 
+Shape channels_last(const Shape& shape) {
+  return shape.size() == 4 ? Shape{shape[0], shape[2], shape[3], shape[1]} : shape;
+}
+
+Shape channels_first(const Shape& shape) {
+  return shape.size() == 4 ? Shape{shape[0], shape[3], shape[1], shape[2]} : shape;
+}
+
 Padding resolve_padding(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding,
                         bool ceil_mode) {
   const Sides rows =

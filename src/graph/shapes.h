@@ -8,6 +8,10 @@
 
 namespace wimm {
 
+// A shape [N, C, H, W] as [N, H, W, C], and the way back; others as they are.
+Shape channels_last(const Shape& shape);
+Shape channels_first(const Shape& shape);
+
 // The padding that a window really has on an input of `size` = {height, width}: `same` resolved, and with ceil_mode the
 // bottom and right edges extended so that the last window fits. Never negative.
 Padding resolve_padding(Size2d size, Size2d kernel, Size2d stride, Size2d dilation, const Padding& padding,

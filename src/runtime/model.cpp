@@ -118,7 +118,7 @@ struct Model::Impl {
   void warm_up(const Shape& images) {
     const std::vector<float> zeros(element_count(images));
     const Call call = features_only ? Call::forward_intermediates : Call::forward;
-    start(call, {{images[0], images[3], images[1], images[2]}, zeros});
+    start(call, {channels_first(images), zeros});
   }
 
   std::vector<FloatTensor> run(Call call, const FloatView& x) {

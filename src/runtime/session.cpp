@@ -6,19 +6,12 @@
 #include <cstring>
 #include <limits>
 
+#include "graph/shapes.h"
 #include "runtime/stopwatch.h"
 #include "wimm/error.h"
 
 namespace wimm {
 namespace {
-
-Shape channels_last(const Shape& shape) {
-  return shape.size() == 4 ? Shape{shape[0], shape[2], shape[3], shape[1]} : shape;
-}
-
-Shape channels_first(const Shape& shape) {
-  return shape.size() == 4 ? Shape{shape[0], shape[3], shape[1], shape[2]} : shape;
-}
 
 // A matrix whose rows begin so many floats apart.
 template <class T>

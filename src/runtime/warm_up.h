@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
+#include <span>
 
 #include "graph/graph.h"
 #include "kernels/kernel.h"
@@ -13,9 +13,9 @@ namespace wimm {
 
 class WarmUp {
  public:
-  // For values of these shapes, by node.
-  WarmUp(const Graph& graph, std::vector<Shape> shapes, ThreadPool& pool)
-      : graph_(graph), pool_(pool), shapes_(std::move(shapes)) {}
+  // For values of these shapes, by node; graph and shapes outlive it.
+  WarmUp(const Graph& graph, std::span<const Shape> shapes, ThreadPool& pool)
+      : graph_(graph), shapes_(shapes), pool_(pool) {}
 
   // Errors: limit_exceeded for large images, out_of_memory.
   void run(NodeId id, Kernel& kernel);
@@ -30,8 +30,8 @@ class WarmUp {
   float* reserve(int64_t floats);
 
   const Graph& graph_;
+  std::span<const Shape> shapes_;
   ThreadPool& pool_;
-  std::vector<Shape> shapes_;  // by node
   std::unique_ptr<float[], Free> memory_;
   int64_t floats_ = 0;
 };

@@ -170,6 +170,7 @@ TEST_CASE("a load goes on where layers cannot be run before it ends") {
   other_images.image_size = {7, 7};
   large_images.image_size = {1 << 20, 1 << 20};
   ModelLoad load("test_vit", other_images), large("test_resnet", large_images);
+  CHECK(load.warm_up(0));  // none is there
   while (!load.advance(0)) CHECK(load.warm_up(0));
   while (!large.advance(0)) CHECK(large.warm_up(0));
   CHECK(large.take()->arena_bytes() == 0);

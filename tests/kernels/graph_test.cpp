@@ -37,10 +37,6 @@ Value noise(const Shape& shape) {
   return value;
 }
 
-Shape channels_last(const Shape& shape) {
-  return shape.size() == 4 ? Shape{shape[0], shape[2], shape[3], shape[1]} : shape;
-}
-
 // The largest difference from the interpreter, relative to the largest value. `build` gets a scope and the input.
 template <class Build>
 double error_of(const Shape& input_shape, Build&& build, int threads = 1, bool fused = true, bool int8 = false) {
