@@ -34,11 +34,25 @@ inline void multiply_rows(const float* const* a, int64_t depth, const float* b, 
   }
 }
 
+// low and high, columns 0 – 3 and 4 – 7 of c [4, 8], += aᵀ · b: a [depth, 4] and b [depth, 8], whose rows lie so many
+// floats apart.
+inline void add_transposed_product(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t depth,
+                                   f32x4 (&low)[tile_rows], f32x4 (&high)[tile_rows]) {
+  for (int64_t i = 0; i < depth; ++i, a += a_stride, b += b_stride) {
+    const f32x4 b_low = load(b), b_high = load(b + 4);
+#pragma GCC unroll 4
+    for (int64_t r = 0; r < tile_rows; ++r) {
+      low[r] = multiply_add(splat(a[r]), b_low, low[r]);
+      high[r] = multiply_add(splat(a[r]), b_high, high[r]);
+    }
+  }
+}
+
 // x[i] = exp((x[i] - max(x)) · scale), which softmax divides by the sum that this returns. count is a multiple of 4.
 inline float exponentials(float* x, int64_t count, float scale) {
   f32x4 highest = load(x);
   for (int64_t i = 4; i < count; i += 4) highest = max(highest, load(x + i));
-  const f32x4 peak = splat(std::max(std::max(highest[0], highest[1]), std::max(highest[2], highest[3])));
+  const f32x4 peak = splat(largest(highest));
   f32x4 total{};
   for (int64_t i = 0; i < count; i += 4) {
     const f32x4 e = exp((load(x + i) - peak) * scale);

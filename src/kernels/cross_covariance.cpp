@@ -45,15 +45,7 @@ class CrossCovarianceKernel final : public Kernel {
     for (int64_t i = 0; i < depth_; i += tile_rows)
       for (int64_t j = 0; j < columns_; j += tile_columns) {
         f32x4 low[tile_rows] = {}, high[tile_rows] = {};
-        for (int64_t token = 0; token < tokens_; ++token) {
-          const float *from = k + token * row_ + j, *factors = q + token * row_ + i;
-          const f32x4 k_low = load(from), k_high = load(from + 4);
-#pragma GCC unroll 4
-          for (int64_t r = 0; r < tile_rows; ++r) {
-            low[r] = multiply_add(splat(factors[r]), k_low, low[r]);
-            high[r] = multiply_add(splat(factors[r]), k_high, high[r]);
-          }
-        }
+        add_transposed_product(q + i, row_, k + j, row_, tokens_, low, high);
         for (int64_t r = 0; r < tile_rows; ++r) {
           store(products + (i + r) * columns_ + j, low[r]);
           store(products + (i + r) * columns_ + j + 4, high[r]);

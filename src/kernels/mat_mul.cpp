@@ -61,26 +61,19 @@ class MatMulKernel final : public Kernel {
 
   // Runs of a's rows are summed apart, so that large sums lose nothing to small terms.
   void multiply_transposed(const float* a, const float* panel, float* y, int64_t width) const {
-    constexpr int64_t run = 64, tile = 4;
-    for (int64_t first = 0; first < rows_; first += tile) {
-      f32x4 low[tile] = {}, high[tile] = {};
+    constexpr int64_t run = 64;
+    for (int64_t first = 0; first < rows_; first += tile_rows) {
+      f32x4 low[tile_rows] = {}, high[tile_rows] = {};
       for (int64_t begin = 0; begin < a_rows_; begin += run) {
-        f32x4 part_low[tile] = {}, part_high[tile] = {};
-        for (int64_t row = begin; row < std::min(begin + run, a_rows_); ++row) {
-          const float *factors = a + row * a_width_ + first, *b = panel + row * panel_columns;
-          const f32x4 b_low = load(b), b_high = load(b + 4);
-#pragma GCC unroll 4
-          for (int64_t r = 0; r < tile; ++r) {
-            part_low[r] = multiply_add(splat(factors[r]), b_low, part_low[r]);
-            part_high[r] = multiply_add(splat(factors[r]), b_high, part_high[r]);
-          }
-        }
-        for (int64_t r = 0; r < tile; ++r) {
+        f32x4 part_low[tile_rows] = {}, part_high[tile_rows] = {};
+        add_transposed_product(a + begin * a_width_ + first, a_width_, panel + begin * panel_columns, panel_columns,
+                               std::min(run, a_rows_ - begin), part_low, part_high);
+        for (int64_t r = 0; r < tile_rows; ++r) {
           low[r] += part_low[r];
           high[r] += part_high[r];
         }
       }
-      for (int64_t r = 0; r < std::min(tile, rows_ - first); ++r)
+      for (int64_t r = 0; r < std::min(tile_rows, rows_ - first); ++r)
         store_columns(y + (first + r) * width_, low[r], high[r], static_cast<ptrdiff_t>(width));
     }
   }

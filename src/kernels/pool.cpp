@@ -224,8 +224,7 @@ class PoolChannelsKernel final : public Kernel {
       sums += load(x + c);
       most = max(most, load(x + c));
     }
-    float total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    float highest = std::max(std::max(most[0], most[1]), std::max(most[2], most[3]));
+    float total = sum(sums), highest = largest(most);
     for (; c < channels_; ++c) {
       total += x[c];
       highest = std::max(highest, x[c]);

@@ -5,6 +5,7 @@
 // instead of 36, and 1.8 times. Tiles go through in chunks that stay in cache.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "kernels/activations.h"
 #include "kernels/conv2d.h"
@@ -132,6 +133,7 @@ class WinogradKernel final : public Kernel {
   WinogradKernel(const Conv2d& op, int64_t in_channels, const Strides& strides, std::string_view layer,
                  ParameterReader& reader)
       : activation_(op.activation),
+        range_(output_range(op.activation)),
         padding_(op.padding),
         in_(in_channels),
         out_(op.out_channels),
@@ -230,7 +232,7 @@ class WinogradKernel final : public Kernel {
     const int64_t rows = std::min(tile, height - p.y), columns = std::min(tile, width - p.x);
     float* corner = output + ((p.image * height + p.y) * width + p.x) * out_stride_;
     const int64_t next = chunk_ * out_;
-    const auto [low, high] = output_range(activation_);
+    const f32x4 low = splat(range_.first), high = splat(range_.second);
     for (int64_t c = 0; c < out_; c += 4) {
       std::array<std::array<f32x4, tile>, window> partial;  // Aᵀ m, by column of m
       for (int64_t j = 0; j < window; ++j) {
@@ -245,7 +247,7 @@ class WinogradKernel final : public Kernel {
         for (int64_t j = 0; j < window; ++j) row[j] = partial[j][i];
         F::transform_output(row, result);
         for (int64_t j = 0; j < columns; ++j)
-          store(corner + (i * width + j) * out_stride_ + c, min(max(result[j] + bias, splat(low)), splat(high)));
+          store(corner + (i * width + j) * out_stride_ + c, min(max(result[j] + bias, low), high));
       }
     }
     if (is_clamp(activation_)) return;
@@ -257,6 +259,7 @@ class WinogradKernel final : public Kernel {
   }
 
   Activation activation_;
+  std::pair<float, float> range_;  // of results before the activation, where that is a clamp
   Padding padding_;
   int64_t in_, out_;                // channels
   int64_t in_stride_, out_stride_;  // of pixels
