@@ -25,7 +25,7 @@ class ThreadPool {
   pthreadpool* handle() const { return handle_; }
 
   // Calls task(begin, end) for pieces of at most `grain` that cover [0, count), on all threads; returns when all are
-  // done.
+  // done. An exception that a piece ends with is thrown then, the first of them; the other pieces run nevertheless.
   template <class Task>
   void parallel_for(int64_t count, int64_t grain, Task&& task) {
     run(

@@ -3,13 +3,17 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <functional>
 #include <future>
+#include <new>
 #include <string_view>
 #include <vector>
 
+#include "kernels/thread_pool.h"
 #include "parity/goldens.h"
 #include "parity/synthetic.h"
+#include "wimm/error.h"
 #include "wimm/model.h"
 
 using namespace wimm;
@@ -56,4 +60,22 @@ TEST_CASE("models that are created, run and disposed of in three threads at once
   for (const int threads : {2, 2, 3})  // two share a pool, of whose threads the third has none
     runs.push_back(std::async(std::launch::async, run_all, std::cref(goldens), runs.size(), threads));
   for (auto& run : runs) CHECK(run.get() < 1e-4);
+}
+
+TEST_CASE("what a task throws on any thread of a pool reaches the caller, and the pool works on") {
+  for (const int threads : {1, 3}) {
+    CAPTURE(threads);
+    ThreadPool pool(threads);
+    const auto fail = [](int64_t, int64_t) { throw std::bad_alloc(); };
+    CHECK_THROWS_AS(pool.parallel_for(100, 1, fail), std::bad_alloc);
+    const auto fail_once = [](int64_t begin, int64_t) {
+      if (begin == 97) throw Error(ErrorCode::out_of_memory, "the last piece");
+    };
+    if (threads > 1) CHECK_THROWS_AS(pool.parallel_for(98, 1, fail_once), Error);
+    std::atomic<int64_t> sum = 0;
+    pool.parallel_for(100, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) sum += i;
+    });
+    CHECK(sum == 4950);
+  }
 }
