@@ -36,15 +36,15 @@ Gemm::Gemm(int64_t columns, int64_t depth, Activation activation)
       activation_(activation),
       packed_(std::make_unique_for_overwrite<float[]>(static_cast<size_t>(panels_ * panel_floats()))) {
   std::tie(low_, high_) = output_range(activation_);
-  for (int64_t p = 0; p < panels_; ++p) std::fill_n(&packed_[p * panel_floats()], panel_columns, 0.0f);
 }
 
 void Gemm::pack(const FoldedWeights& weights, ThreadPool& pool) {
   pool.parallel_for(panels_, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       const int64_t first = p * panel_columns, width = std::min(panel_columns, columns_ - first);
-      std::copy_n(&weights.bias[first], width, panel_weights(p) - panel_columns);
-      pack_panel(&weights.weight[first * depth_], width, depth_, panel_weights(p));
+      float* const panel = open_panel(p);
+      std::copy_n(&weights.bias[first], width, panel - panel_columns);
+      pack_panel(&weights.weight[first * depth_], width, depth_, panel);
     }
   });
 }

@@ -1,6 +1,7 @@
 // Matrix products whose rows may lie anywhere: y = activation(x · weightᵀ + bias).
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <span>
 
@@ -13,14 +14,15 @@ namespace wimm {
 class Gemm {
  public:
   // Without weights, whose memory is here already: what is read to become them comes behind it, and leaves no gap in
-  // the heap. They are to be packed, or put in their place: all of `panel_weights`, with no bias.
+  // the heap. They are to be packed, or put in their place, panel by panel.
   Gemm(int64_t columns, int64_t depth, Activation activation = Activation::identity);
 
   // weights.weight is [columns, depth].
   void pack(const FoldedWeights& weights, ThreadPool& pool);
 
-  // The weights of columns 8 · panel and on, [depth, 8]; anything finite where there is no such column.
-  float* panel_weights(int64_t panel) { return &packed_[panel * panel_floats() + panel_columns]; }
+  // Where the weights of columns 8 · panel and on go, [depth, 8], which have no bias; anything finite where there is no
+  // such column. Its memory is touched here first, by the thread that fills it.
+  float* open_panel(int64_t panel) { return std::fill_n(&packed_[panel * panel_floats()], panel_columns, 0.0f); }
 
   // How a row of x lies in memory: in segments of equal length, each so many floats after the one before.
   struct Segments {

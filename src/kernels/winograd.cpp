@@ -145,7 +145,7 @@ class WinogradKernel final : public Kernel {
     bias_ = std::move(weights.bias);
     const auto transform = [&](int64_t panel, int64_t width) {
       std::array<float*, products> to;
-      for (int64_t p = 0; p < products; ++p) to[p] = gemms_[p].panel_weights(panel);
+      for (int64_t p = 0; p < products; ++p) to[p] = gemms_[p].open_panel(panel);
       transform_panel<F>(&weights.weight[panel * panel_columns * in_ * 9], width, in_, to);
     };
     const int64_t whole = out_ / panel_columns;
