@@ -143,7 +143,7 @@ export interface CallOptions {
 
 /** Of what loads weights. */
 export interface LoadOptions {
-  /** Keep what is downloaded: in Cache Storage, or in Node in a folder. Default true. */
+  /** Keep what is downloaded: among the files of the page's origin or in its Cache Storage, in Node in a folder. Default true. */
   cache?: boolean | WeightsCache;
   /** Called as the load goes on. If it throws, the load fails with `ERR_INVALID_ARGUMENT`; `cause` is what it threw. */
   onProgress?: (progress: Progress) => void;

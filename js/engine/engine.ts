@@ -18,8 +18,8 @@ import type {
 export type WholeFile =
   | { kind: 'bytes'; bytes: Uint8Array }
   | { kind: 'file'; path: string }
-  /** Of a page, with the checksum of its bytes where it is of a cache. */
-  | { kind: 'blob'; blob: Blob; checksum?: string | undefined };
+  /** Of a page; where it is of a cache, with the checksum of its bytes, and the handle of a file that begins with them. */
+  | { kind: 'blob'; blob: Blob; checksum?: string | undefined; handle?: FileSystemFileHandle };
 
 export type WeightsFile = WholeFile | ArrivingFile;
 

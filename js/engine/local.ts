@@ -8,8 +8,9 @@ import type { Backend, StateTensor, Tensor } from '../types.js';
 import { textOfSums } from '../weights/checksum.js';
 import { ArrivingSource, bytesSource, type Source, wholeSource } from './arriving.js';
 import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
-import type { NativeError, NativeModel, NativeModule, NativeResult } from './native.js';
 import { bytesOf, elementsOf } from './elements.js';
+import type { NativeError, NativeModel, NativeModule, NativeResult, NativeSource, NativeSums } from './native.js';
+import { openOriginFile } from './origin_file.js';
 import { type ArrivingFile, arrivingOf, streamOf } from './pieces.js';
 import { forMilliseconds, runMeanwhile, runSlices } from './slices.js';
 
@@ -165,13 +166,32 @@ export class LocalEngine implements Engine {
     const whole = async () => {};
     if (!file) return use(undefined, whole);
     if (file.kind === 'bytes') return use(bytesSource(file.bytes), whole);
-    if (file.kind !== 'file') return this.#receiving(arrivingOf(file), signal, use);
-    const { openFile } = await import('../node/files.js');
-    const source = openFile(file.path);
+    const opened = await open(file);
+    if (!opened) return this.#receiving(arrivingOf(file as WeightsFile & { kind: 'blob' | 'arriving' }), signal, use);
+    const source = wholeSource(opened);
     try {
-      return await use(wholeSource(source), whole);
+      return await use(source, async () => {
+        if (file.kind === 'blob' && file.checksum) await this.#verify(source, file.checksum, signal);
+      });
     } finally {
-      source.close();
+      opened.close();
+    }
+  }
+
+  /** Errors: cache_corrupt. */
+  async #verify(source: Source, checksum: string, signal: AbortSignal | undefined): Promise<void> {
+    const sums = this.#call(() => this.module.openSums(source));
+    let done = 0;
+    const step = () => {
+      done = Math.min(done + stepBytes, source.size);
+      this.#call(() => sums.advance(done));
+      return done === source.size;
+    };
+    try {
+      await runSlices(forMilliseconds(step), signal);
+      checkSums(sums, checksum);
+    } finally {
+      if (!this.#crash) sums.delete();
     }
   }
 
@@ -187,8 +207,7 @@ export class LocalEngine implements Engine {
     const sums = checksum === undefined ? undefined : this.#call(() => this.module.openSums(source));
     const whole = async () => {
       await abortable(source.until(size), signal);
-      if (sums && checksum !== textOfSums(...sums.sums()))
-        throw new WimmError('ERR_CACHE_CORRUPT', 'what the cache holds is damaged');
+      if (sums) checkSums(sums, checksum!);
     };
     try {
       await abortable(source.untilOpen(), signal);
@@ -198,6 +217,20 @@ export class LocalEngine implements Engine {
       if (!this.#crash) sums?.delete();
     }
   }
+}
+
+/** Bytes that are added up in a millisecond. */
+const stepBytes = 2 ** 22;
+
+function checkSums(sums: NativeSums, checksum: string): void {
+  if (checksum === textOfSums(...sums.sums())) return;
+  throw new WimmError('ERR_CACHE_CORRUPT', 'what the cache holds is damaged');
+}
+
+/** A file that can be read at any place; undefined for one that can only be read as it comes. */
+async function open(file: WeightsFile): Promise<(NativeSource & { close(): void }) | undefined> {
+  if (file.kind === 'file') return (await import('../node/files.js')).openFile(file.path);
+  return file.kind === 'blob' && file.handle ? openOriginFile(file.handle, file.blob.size) : undefined;
 }
 
 function errorOf({ code, message, tensor, offset, missing, unexpected, mismatched }: NativeError): WimmError {

@@ -21,6 +21,10 @@ export function arrivingOf(file: WeightsFile & { kind: 'blob' | 'arriving' }): A
   return { kind: 'arriving', size: blob.size, pieces: blob.stream(), checksum };
 }
 
+export function unreadableFile(cause: unknown): WimmError {
+  return new WimmError('ERR_NETWORK', 'a weights file cannot be read', { cause, retryable: true });
+}
+
 type Message = { piece: Uint8Array } | { end: true } | { error: WimmErrorData };
 
 /** Sends what a stream gives, until `signal` is aborted. */
@@ -37,8 +41,7 @@ export async function sendPieces(pieces: Pieces, port: MessagePort, signal: Abor
     }
     post({ end: true });
   } catch (cause) {
-    const unreadable = () => new WimmError('ERR_NETWORK', 'a weights file cannot be read', { cause, retryable: true });
-    post({ error: (cause instanceof WimmError ? cause : unreadable()).toJSON() });
+    post({ error: (cause instanceof WimmError ? cause : unreadableFile(cause)).toJSON() });
   } finally {
     signal.removeEventListener('abort', cancel);
     port.close();

@@ -95,14 +95,14 @@ export class RemoteEngine implements Engine {
   }
 
   /**
-   * Calls with a file that may go to the worker. One of a page is read in this thread, which has nothing else to do: it
-   * arrives while the worker is busy with what has come.
+   * Calls with a file that may go to the worker. A blob is read in this thread, which has nothing else to do, unless the worker
+   * can read it by a handle: it arrives while the worker is busy with what has come.
    */
   async #sending<T>(
     file: WeightsFile | undefined,
     call: (sent: WeightsFile | undefined, transfer: Transferable[]) => Promise<T>,
   ): Promise<T> {
-    if (file?.kind !== 'blob' && file?.kind !== 'arriving') return call(file, []);
+    if (file?.kind !== 'arriving' && (file?.kind !== 'blob' || file.handle)) return call(file, []);
     const { port1, port2 } = new MessageChannel();
     const stop = new AbortController();
     const { pieces, ...rest } = arrivingOf(file);

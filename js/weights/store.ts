@@ -6,6 +6,7 @@ import { WimmError } from '../errors.js';
 import { isNode } from '../platform.js';
 import type { WeightsCache } from '../types.js';
 import { Checksum, checksumOf } from './checksum.js';
+import { OriginStore } from './origin_store.js';
 import { SharedWebStore, WebStore } from './web_store.js';
 
 /** A download under way. */
@@ -147,6 +148,31 @@ export function openDraft(size: number): MemoryDraft | BlobDraft {
   return typeof document === 'object' ? new BlobDraft() : new MemoryDraft(size);
 }
 
+/** A file as a page has it whole. */
+export type WebFile = WholeFile & { kind: 'bytes' | 'blob' };
+
+/** What a cache of a page keeps beside a file. */
+export interface FileFacts {
+  checksum: string;
+  validator?: string | undefined;
+}
+
+/** A draft for a cache of a page; `keep` makes it an entry. */
+export function draftOf(size: number, keep: (file: WebFile, facts: FileFacts) => Promise<void>): Draft {
+  const draft = openDraft(size);
+  let file: WebFile;
+  return {
+    write: (chunk) => draft.write(chunk),
+    ...('arriving' in draft && { arriving: (size) => draft.arriving(size) }),
+    file: () => (file = draft.file()),
+    keep: (validator) =>
+      keep(file, { checksum: draft.checksum(), validator }).catch((cause: unknown) =>
+        warnOnce(new WimmError('ERR_CACHE_QUOTA', 'weights are not cached: the cache did not take them', { cause })),
+      ),
+    drop: () => draft.drop(),
+  };
+}
+
 /** Keeps nothing. */
 export const noStore: Store = {
   match: async () => undefined,
@@ -162,11 +188,33 @@ export async function openStore(cache: boolean | WeightsCache): Promise<Store> {
     return new FolderStore();
   }
   try {
+    return await OriginStore.open('wimm-1');
+  } catch {
+    // an older browser, or a private window of some
+  }
+  try {
     return new SharedWebStore(await caches.open('wimm-1'));
   } catch (cause) {
     warnOnce(new WimmError('ERR_CACHE_QUOTA', 'weights are not cached: this page has no Cache Storage', { cause }));
     return noStore;
   }
+}
+
+/** Waits until no other tab downloads `url`. Gives what lets the next one on. */
+export function lockAddress(url: string, signal: AbortSignal): Promise<() => void> {
+  return new Promise((resolve, reject) => {
+    const hold = () => new Promise<void>((release) => resolve(release));
+    // Where there are no locks, two tabs may download the same.
+    navigator.locks
+      .request(`wimm ${url}`, { signal }, hold)
+      .catch((error: unknown) => (signal.aborted ? reject(error as Error) : resolve(() => {})));
+  });
+}
+
+/** Tells the developer, once, that an entry of the cache is of no use. */
+export function warnDamaged(cause: unknown): void {
+  const message = 'an entry of the cache cannot be read, and is downloaded again';
+  warnOnce(new WimmError('ERR_CACHE_CORRUPT', message, { cause }));
 }
 
 const warned = new Set<string>();

@@ -1,14 +1,20 @@
 // Downloads kept in Cache Storage, or in anything with its `match` and `put`.
 
-import type { WholeFile } from '../engine/engine.js';
-import { WimmError } from '../errors.js';
 import { checksumOf } from './checksum.js';
-import { type Draft, type Entry, openDraft, type Store, type StoredFile, warnOnce } from './store.js';
+import {
+  type Draft,
+  draftOf,
+  type Entry,
+  type FileFacts,
+  lockAddress,
+  type Store,
+  type StoredFile,
+  warnDamaged,
+  type WebFile,
+} from './store.js';
 
 const checksumHeader = 'x-wimm-checksum';
 const validatorHeader = 'x-wimm-validator';
-
-type WebFile = WholeFile & { kind: 'bytes' | 'blob' };
 
 async function readFile(response: Response): Promise<WebFile> {
   if (typeof document === 'object') return { kind: 'blob', blob: await response.blob() };
@@ -44,46 +50,25 @@ export class WebStore implements Store {
   }
 
   async #discard(url: string, cause: unknown): Promise<undefined> {
-    const message = 'an entry of the cache cannot be read, and is downloaded again';
-    warnOnce(new WimmError('ERR_CACHE_CORRUPT', message, { cause }));
+    warnDamaged(cause);
     await this.cache.delete?.(url).catch(() => {});
     return undefined;
   }
 
   async draft(url: string, size: number): Promise<Draft> {
-    const draft = openDraft(size);
-    let file: ReturnType<typeof draft.file>;
-    return {
-      write: (chunk) => draft.write(chunk),
-      ...('arriving' in draft && { arriving: (size) => draft.arriving(size) }),
-      file: () => (file = draft.file()),
-      keep: (validator) => this.#keep(url, file, draft.checksum(), validator),
-      drop: () => draft.drop(),
-    };
+    return draftOf(size, (file, facts) => this.#keep(url, file, facts));
   }
 
-  async #keep(url: string, file: WebFile, checksum: string, validator: string | undefined): Promise<void> {
+  async #keep(url: string, file: WebFile, { checksum, validator }: FileFacts): Promise<void> {
     const body = file.kind === 'blob' ? file.blob : (file.bytes as Uint8Array<ArrayBuffer>);
     const size = file.kind === 'blob' ? file.blob.size : file.bytes.length;
-    try {
-      const headers = new Headers({ [checksumHeader]: checksum, 'content-length': String(size) });
-      if (validator !== undefined) headers.set(validatorHeader, validator);
-      await this.cache.put(url, new Response(body, { headers }));
-    } catch (cause) {
-      warnOnce(new WimmError('ERR_CACHE_QUOTA', 'weights are not cached: the cache did not take them', { cause }));
-    }
+    const headers = new Headers({ [checksumHeader]: checksum, 'content-length': String(size) });
+    if (validator !== undefined) headers.set(validatorHeader, validator);
+    await this.cache.put(url, new Response(body, { headers }));
   }
 }
 
 /** A store that the tabs of an origin share. */
 export class SharedWebStore extends WebStore implements Store {
-  lock(url: string, signal: AbortSignal): Promise<() => void> {
-    return new Promise((resolve, reject) => {
-      const hold = () => new Promise<void>((release) => resolve(release));
-      // Where there are no locks, two tabs may download the same.
-      navigator.locks
-        .request(`wimm ${url}`, { signal }, hold)
-        .catch((error: unknown) => (signal.aborted ? reject(error as Error) : resolve(() => {})));
-    });
-  }
+  lock = lockAddress;
 }

@@ -61,7 +61,7 @@ test(
     const tab = await open(browser, page);
     const near = (actual) => actual.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) < 1e-3));
     near(await classify(tab));
-    await tab.waitForFunction(async () => (await (await window.caches.open('wimm-1')).keys()).length === 1);
+    await tab.waitForFunction(async () => (await window.entries()) === 1);
     hub.answer = () => undefined;
     await tab.reload();
     near(await classify(tab));

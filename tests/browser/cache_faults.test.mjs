@@ -9,12 +9,16 @@ const browser = await launch('--host-resolver-rules=MAP insecure.test 127.0.0.1'
 const data = new Float32Array(2 ** 20).fill(1);
 const bytes = safetensors(new Map([['weight', { shape: [data.length], data }]]));
 
-/** A tab on a site with the weights, the requests of them, and what the tab warns of. */
-async function visit(through = (address) => address) {
+/** A worker that keeps a file to itself. */
+const hold = 'onmessage = async ({ data }) => { self.held = await data.createSyncAccessHandle(); postMessage(0); }';
+
+/** A tab on a site with the weights, the requests of them, and what the tab warns of; `files`: whether it may write files. */
+async function visit({ through = (address) => address, files = true } = {}) {
   const requests = [];
   const warnings = [];
   const address = through(
     await site({
+      '/hold.js': hold,
       '/weights': (request, response) => {
         const known = request.headers['if-none-match'];
         requests.push(known);
@@ -24,6 +28,7 @@ async function visit(through = (address) => address) {
     }),
   );
   const tab = await open(browser, address);
+  if (!files) await tab.evaluate(() => delete window.FileSystemFileHandle.prototype.createWritable);
   tab.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
   const load = () =>
     tab.evaluate(async () => {
@@ -31,46 +36,83 @@ async function visit(through = (address) => address) {
       await window.kept('/weights');
       return {
         loaded: data.every((value) => value === 1),
-        entries: (await (await window.caches?.open('wimm-1'))?.keys())?.length,
+        entries: await window.entries(),
       };
     });
   return { address, tab, requests, warnings, load };
 }
 
-test('weights load where the quota is exceeded [K01]', { skip }, async () => {
-  const { address, tab, requests, warnings, load } = await visit();
-  const session = await tab.context().newCDPSession(tab);
-  const allow = (quotaSize) => session.send('Storage.overrideQuotaForOrigin', { origin: address, quotaSize });
-  await allow(bytes.length / 2);
-  assert.deepEqual(await load(), { loaded: true, entries: 0 });
-  assert.deepEqual(await load(), { loaded: true, entries: 0 });
-  assert.equal(requests.length, 2);
-  assert.equal(warnings.length, 1);
-  assert.match(warnings[0], /ERR_CACHE_QUOTA/);
-  await allow(10 * bytes.length);
-  assert.deepEqual(await load(), { loaded: true, entries: 1 });
-  await tab.close();
-});
+for (const files of [true, false]) {
+  const where = files ? 'the origin’s files' : 'Cache Storage';
 
-test('an entry that is damaged is downloaded again [K02]', { skip }, async () => {
+  test(`weights load where the quota of ${where} is exceeded [K01]`, { skip }, async () => {
+    const { address, tab, requests, warnings, load } = await visit({ files });
+    const session = await tab.context().newCDPSession(tab);
+    const allow = (quotaSize) => session.send('Storage.overrideQuotaForOrigin', { origin: address, quotaSize });
+    await allow(bytes.length / 2);
+    assert.deepEqual(await load(), { loaded: true, entries: 0 });
+    assert.deepEqual(await load(), { loaded: true, entries: 0 });
+    assert.equal(requests.length, 2);
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0], /ERR_CACHE_QUOTA/);
+    await allow(10 * bytes.length);
+    assert.deepEqual(await load(), { loaded: true, entries: 1 });
+    await tab.close();
+  });
+
+  test(`an entry of ${where} that is damaged is downloaded again [K02]`, { skip }, async () => {
+    const { tab, requests, warnings, load } = await visit({ files });
+    await load();
+    await tab.evaluate(() => window.damage(1));
+    assert.deepEqual(await load(), { loaded: true, entries: 1 });
+    assert.deepEqual(requests, [undefined, '"one"', undefined]);
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0], /ERR_CACHE_CORRUPT/);
+    await load();
+    assert.equal(warnings.length, 1);
+    await tab.close();
+  });
+}
+
+test('a file of the cache without its end is downloaded again [K02]', { skip }, async () => {
   const { tab, requests, warnings, load } = await visit();
   await load();
   await tab.evaluate(async () => {
-    const cache = await window.caches.open('wimm-1');
-    const [request] = await cache.keys();
-    const response = await cache.match(request);
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    bytes[bytes.length - 1] ^= 1;
-    await cache.put(request, new Response(bytes, { headers: response.headers }));
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('wimm-1');
+    for await (const file of folder.values()) {
+      const writable = await file.createWritable({ keepExistingData: true });
+      await writable.truncate(1000);
+      await writable.close();
+    }
   });
   assert.deepEqual(await load(), { loaded: true, entries: 1 });
-  assert.deepEqual(requests, [undefined, '"one"', undefined]);
-  assert.equal(warnings.length, 1);
+  assert.deepEqual(requests, [undefined, undefined]);
   assert.match(warnings[0], /ERR_CACHE_CORRUPT/);
-  await load();
-  assert.equal(warnings.length, 1);
+  await tab.close();
+});
 
+test('a file of the cache that another tab holds is read all the same [K03]', { skip }, async () => {
+  const { tab, requests, warnings, load } = await visit();
+  await load();
+  await tab.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('wimm-1');
+    const [file] = await Array.fromAsync(folder.values());
+    const holder = new Worker('/hold.js');
+    const held = new Promise((resolve) => (holder.onmessage = resolve));
+    holder.postMessage(file);
+    await held;
+  });
+  assert.deepEqual(await load(), { loaded: true, entries: 1 });
+  assert.deepEqual(requests, [undefined, '"one"']);
+  assert.deepEqual(warnings, []);
+  await tab.close();
+});
+
+test('an entry of a cache of the page is left where that cannot delete it [K02]', { skip }, async () => {
+  const { tab } = await visit({ files: false });
   const [loaded, kept] = await tab.evaluate(async () => {
+    await window.wimm.loadStateDict('/weights');
+    await window.kept('/weights');
     const cache = await window.caches.open('wimm-1');
     const response = await cache.match('/weights');
     const bytes = new Uint8Array(await response.arrayBuffer());
@@ -86,10 +128,10 @@ test('an entry that is damaged is downloaded again [K02]', { skip }, async () =>
 
 test('a page without https, which has no cache, loads weights and runs a model [K05]', { skip }, async () => {
   const insecure = (address) => address.replace('127.0.0.1', 'insecure.test');
-  const { tab, requests, warnings, load } = await visit(insecure);
+  const { tab, requests, warnings, load } = await visit({ through: insecure });
   assert.equal(await tab.evaluate(() => window.isSecureContext), false);
-  assert.deepEqual(await load(), { loaded: true, entries: undefined });
-  assert.deepEqual(await load(), { loaded: true, entries: undefined });
+  assert.deepEqual(await load(), { loaded: true, entries: 0 });
+  assert.deepEqual(await load(), { loaded: true, entries: 0 });
   assert.equal(requests.length, 2);
   assert.equal(warnings.length, 1);
   assert.match(warnings[0], /ERR_CACHE_QUOTA/);

@@ -28,7 +28,8 @@ const script = `
     const backend = model.backend;
     model.dispose();
     await navigator.locks.request('wimm ' + new URL('/weights.safetensors', location.href), () => {});
-    const cached = (await (await caches.open('wimm-1')).keys()).length;
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('wimm-1');
+    const cached = (await Array.fromAsync(folder.keys())).length;
     show({ variant, backend, results, error, steps, cached, listed: listModels('resnet18').length });
   } catch (error) {
     show({ code: error.code, failed: String(error) + error.stack });

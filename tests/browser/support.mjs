@@ -119,7 +119,10 @@ export async function realContent() {
   };
 }
 
-/** A tab of its own storage on a site, whose `window.wimm` is the package. Its `kept` waits until an address is cached. */
+/**
+ * A tab of its own storage on a site, whose `window.wimm` is the package. Its `kept` waits until an address is cached, `entries`
+ * counts those of the cache, and `damage` flips a bit of the last one, so many bytes before its end.
+ */
 export async function open(browser, address) {
   const tab = await browser.newPage();
   tab.setDefaultTimeout(patience);
@@ -127,6 +130,35 @@ export async function open(browser, address) {
   await tab.evaluate(async () => {
     window.wimm = await import('/wimm/index.js');
     window.kept = (address) => navigator.locks?.request(`wimm ${new URL(address, window.location.href)}`, () => {});
+    const files = async () => {
+      const root = await navigator.storage?.getDirectory?.();
+      const folder = await root?.getDirectoryHandle('wimm-1').catch(() => undefined);
+      if (!folder) return [];
+      const all = await Array.fromAsync(folder.values(), async (handle) => [handle, (await handle.getFile()).size]);
+      return all.filter(([, size]) => size > 0).map(([handle]) => handle); // the others are being written
+    };
+    window.entries = async () => {
+      const responses = window.caches && (await (await window.caches.open('wimm-1')).keys());
+      return (await files()).length + (responses?.length ?? 0);
+    };
+    window.damage = async (fromEnd) => {
+      const file = (await files()).at(-1);
+      if (file) {
+        const { size } = await file.getFile();
+        const [length] = new Uint32Array(await (await file.getFile()).slice(size - 4).arrayBuffer());
+        const position = size - 4 - length - fromEnd;
+        const [byte] = new Uint8Array(await (await file.getFile()).slice(position, position + 1).arrayBuffer());
+        const writable = await file.createWritable({ keepExistingData: true });
+        await writable.write({ type: 'write', position, data: Uint8Array.of(byte ^ 64) });
+        return writable.close();
+      }
+      const cache = await window.caches.open('wimm-1');
+      const [request] = await cache.keys();
+      const response = await cache.match(request);
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      bytes[bytes.length - fromEnd] ^= 64;
+      return cache.put(request, new Response(bytes, { headers: response.headers }));
+    };
   });
   return tab;
 }
