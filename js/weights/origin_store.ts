@@ -26,6 +26,7 @@ async function readFacts(file: File): Promise<FileFacts & { size: number }> {
   const end = file.size - lengthBytes;
   const length = new DataView(await file.slice(end).arrayBuffer()).getUint32(0, true);
   const facts = JSON.parse(await file.slice(end - length, end).text()) as FileFacts;
+  if (typeof facts.checksum !== 'string') throw new Error('it has no checksum');
   return { ...facts, size: end - length };
 }
 
