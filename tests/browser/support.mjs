@@ -134,8 +134,11 @@ export async function open(browser, address) {
       const root = await navigator.storage?.getDirectory?.();
       const folder = await root?.getDirectoryHandle('wimm-1').catch(() => undefined);
       if (!folder) return [];
-      const all = await Array.fromAsync(folder.values(), async (handle) => [handle, (await handle.getFile()).size]);
-      return all.filter(([, size]) => size > 0).map(([handle]) => handle); // the others are being written
+      const all = await Array.fromAsync(folder.values(), async (handle) => {
+        const isWhole = /^[0-9a-f]+$/.test(handle.name) && (await handle.getFile()).size > 0;
+        return isWhole ? [handle] : []; // the others are being written
+      });
+      return all.flat();
     };
     window.entries = async () => {
       const responses = window.caches && (await (await window.caches.open('wimm-1')).keys());
