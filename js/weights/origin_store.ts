@@ -12,7 +12,6 @@ import {
   type Store,
   type StoredFile,
   warnDamaged,
-  type WebFile,
 } from './store.js';
 
 const lengthBytes = 4;
@@ -57,6 +56,8 @@ export class OriginStore implements Store {
       const stored: StoredFile = { file: { kind: 'blob', blob: file.slice(0, size), checksum, handle }, discard };
       return { validator, open: async () => stored };
     } catch (cause) {
+      // Replaced or removed by another load while it was read, it is not damaged.
+      if (cause instanceof DOMException && /^Not(Readable|Found)Error$/.test(cause.name)) return undefined;
       return discard(cause);
     }
   }
@@ -65,8 +66,7 @@ export class OriginStore implements Store {
     return draftOf(size, (file, facts) => this.#keep(url, file, facts));
   }
 
-  async #keep(url: string, file: WebFile, facts: FileFacts): Promise<void> {
-    const body = file.kind === 'blob' ? file.blob : (file.bytes as Uint8Array<ArrayBuffer>);
+  async #keep(url: string, file: Blob, facts: FileFacts): Promise<void> {
     const json = new TextEncoder().encode(JSON.stringify(facts));
     const length = new DataView(new ArrayBuffer(lengthBytes));
     length.setUint32(0, json.length, true);
@@ -75,7 +75,7 @@ export class OriginStore implements Store {
     try {
       const writable = await handle.createWritable();
       try {
-        await writable.write(new Blob([body, json, length]));
+        await writable.write(new Blob([file, json, length]));
         await writable.close();
       } catch (error) {
         await writable.abort().catch(() => {});
