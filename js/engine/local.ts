@@ -9,7 +9,7 @@ import { textOfSums } from '../weights/checksum.js';
 import { ArrivingSource, bytesSource, type Source, wholeSource } from './arriving.js';
 import type { Engine, ModelFacts, ModelSpec, OnLoad, PreprocessSpec, Run, WeightsFile, WeightsHead } from './engine.js';
 import { bytesOf, elementsOf } from './elements.js';
-import type { NativeError, NativeModel, NativeModule, NativeResult, NativeSource, NativeSums } from './native.js';
+import type { NativeError, NativeModel, NativeModule, NativeResult, NativeSums } from './native.js';
 import { openOriginFile } from './origin_file.js';
 import { type ArrivingFile, arrivingOf, streamOf } from './pieces.js';
 import { forMilliseconds, runMeanwhile, runSlices } from './slices.js';
@@ -166,16 +166,18 @@ export class LocalEngine implements Engine {
     const whole = async () => {};
     if (!file) return use(undefined, whole);
     if (file.kind === 'bytes') return use(bytesSource(file.bytes), whole);
-    const opened = await open(file);
-    if (!opened) return this.#receiving(arrivingOf(file as WeightsFile & { kind: 'blob' | 'arriving' }), signal, use);
-    const source = wholeSource(opened);
-    try {
-      return await use(source, async () => {
-        if (file.kind === 'blob' && file.checksum) await this.#verify(source, file.checksum, signal);
-      });
-    } finally {
-      opened.close();
+    if (file.kind === 'file') {
+      const { openFile } = await import('../node/files.js');
+      const opened = openFile(file.path);
+      return use(wholeSource(opened), whole).finally(() => opened.close());
     }
+    const opened = file.kind === 'blob' && file.handle && (await openOriginFile(file.handle, file.blob.size));
+    if (!opened) return this.#receiving(arrivingOf(file), signal, use);
+    const source = wholeSource(opened);
+    const verified = async () => {
+      if (file.checksum !== undefined) await this.#verify(source, file.checksum, signal);
+    };
+    return use(source, verified).finally(() => opened.close());
   }
 
   /** Errors: cache_corrupt. */
@@ -225,12 +227,6 @@ const stepBytes = 2 ** 22;
 function checkSums(sums: NativeSums, checksum: string): void {
   if (checksum === textOfSums(...sums.sums())) return;
   throw new WimmError('ERR_CACHE_CORRUPT', 'what the cache holds is damaged');
-}
-
-/** A file that can be read at any place; undefined for one that can only be read as it comes. */
-async function open(file: WeightsFile): Promise<(NativeSource & { close(): void }) | undefined> {
-  if (file.kind === 'file') return (await import('../node/files.js')).openFile(file.path);
-  return file.kind === 'blob' && file.handle ? openOriginFile(file.handle, file.blob.size) : undefined;
 }
 
 function errorOf({ code, message, tensor, offset, missing, unexpected, mismatched }: NativeError): WimmError {

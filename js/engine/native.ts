@@ -11,6 +11,11 @@ export interface NativeSource {
   read(offset: number, target: Uint8Array): void;
 }
 
+/** A file that is open for reading at any place. */
+export interface OpenFile extends NativeSource {
+  close(): void;
+}
+
 export interface NativeTensor {
   dtype: DType;
   shape: number[];

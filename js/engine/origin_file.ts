@@ -1,7 +1,7 @@
 // A file of the origin's private file system, which a worker reads at any place without waiting.
 
 import { WimmError } from '../errors.js';
-import type { NativeSource } from './native.js';
+import type { OpenFile } from './native.js';
 import { unreadableFile } from './pieces.js';
 
 /** What TypeScript declares for workers alone. */
@@ -18,10 +18,7 @@ type SyncFileHandle = FileSystemFileHandle & {
  * Undefined where the file cannot be read so: by a page's own thread, or where the browser lets only one at a time, and another
  * tab is it.
  */
-export async function openOriginFile(
-  handle: FileSystemFileHandle,
-  size: number,
-): Promise<(NativeSource & { close(): void }) | undefined> {
+export async function openOriginFile(handle: FileSystemFileHandle, size: number): Promise<OpenFile | undefined> {
   let access: SyncAccessHandle;
   try {
     access = await (handle as SyncFileHandle).createSyncAccessHandle({ mode: 'read-only' });

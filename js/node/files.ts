@@ -2,15 +2,11 @@
 // bundlers for browsers find nothing that they cannot resolve.
 
 import { WimmError } from '../errors.js';
-import type { NativeSource } from '../engine/native.js';
+import type { OpenFile } from '../engine/native.js';
 import { invalidArgument } from '../options.js';
 
 const fs = process.getBuiltinModule('fs');
 const { createHash } = process.getBuiltinModule('crypto');
-
-export interface OpenFile extends NativeSource {
-  close(): void;
-}
 
 /** A file for reading at any place; throws invalid_argument where there is none. */
 export function openFile(path: string): OpenFile {

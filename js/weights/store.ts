@@ -148,25 +148,23 @@ export function openDraft(size: number): MemoryDraft | BlobDraft {
   return typeof document === 'object' ? new BlobDraft() : new MemoryDraft(size);
 }
 
-/** A file as a page has it whole. */
-export type WebFile = WholeFile & { kind: 'bytes' | 'blob' };
-
 /** What a cache of a page keeps beside a file. */
 export interface FileFacts {
   checksum: string;
   validator?: string | undefined;
 }
 
-/** A draft for a cache of a page; `keep` makes it an entry. */
-export function draftOf(size: number, keep: (file: WebFile, facts: FileFacts) => Promise<void>): Draft {
+/** A draft for a cache of a page; `keep` makes the file an entry. */
+export function draftOf(size: number, keep: (file: Blob, facts: FileFacts) => Promise<void>): Draft {
   const draft = openDraft(size);
-  let file: WebFile;
+  let file: ReturnType<typeof draft.file>;
+  const blob = () => (file.kind === 'blob' ? file.blob : new Blob([file.bytes as Uint8Array<ArrayBuffer>]));
   return {
     write: (chunk) => draft.write(chunk),
     ...('arriving' in draft && { arriving: (size) => draft.arriving(size) }),
     file: () => (file = draft.file()),
     keep: (validator) =>
-      keep(file, { checksum: draft.checksum(), validator }).catch((cause: unknown) =>
+      keep(blob(), { checksum: draft.checksum(), validator }).catch((cause: unknown) =>
         warnOnce(new WimmError('ERR_CACHE_QUOTA', 'weights are not cached: the cache did not take them', { cause })),
       ),
     drop: () => draft.drop(),

@@ -1,5 +1,6 @@
 // Downloads kept in Cache Storage, or in anything with its `match` and `put`.
 
+import type { WholeFile } from '../engine/engine.js';
 import { checksumOf } from './checksum.js';
 import {
   type Draft,
@@ -10,13 +11,12 @@ import {
   type Store,
   type StoredFile,
   warnDamaged,
-  type WebFile,
 } from './store.js';
 
 const checksumHeader = 'x-wimm-checksum';
 const validatorHeader = 'x-wimm-validator';
 
-async function readFile(response: Response): Promise<WebFile> {
+async function readFile(response: Response): Promise<WholeFile & { kind: 'bytes' | 'blob' }> {
   if (typeof document === 'object') return { kind: 'blob', blob: await response.blob() };
   return { kind: 'bytes', bytes: new Uint8Array(await response.arrayBuffer()) };
 }
@@ -59,12 +59,10 @@ export class WebStore implements Store {
     return draftOf(size, (file, facts) => this.#keep(url, file, facts));
   }
 
-  async #keep(url: string, file: WebFile, { checksum, validator }: FileFacts): Promise<void> {
-    const body = file.kind === 'blob' ? file.blob : (file.bytes as Uint8Array<ArrayBuffer>);
-    const size = file.kind === 'blob' ? file.blob.size : file.bytes.length;
-    const headers = new Headers({ [checksumHeader]: checksum, 'content-length': String(size) });
+  async #keep(url: string, file: Blob, { checksum, validator }: FileFacts): Promise<void> {
+    const headers = new Headers({ [checksumHeader]: checksum, 'content-length': String(file.size) });
     if (validator !== undefined) headers.set(validatorHeader, validator);
-    await this.cache.put(url, new Response(body, { headers }));
+    await this.cache.put(url, new Response(file, { headers }));
   }
 }
 

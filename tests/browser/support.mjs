@@ -120,8 +120,9 @@ export async function realContent() {
 }
 
 /**
- * A tab of its own storage on a site, whose `window.wimm` is the package. Its `kept` waits until an address is cached, `entries`
- * counts those of the cache, and `damage` flips a bit of the last one, so many bytes before its end.
+ * A tab of its own storage on a site, whose `window.wimm` is the package. Its `kept` waits until an address is cached, `files` and
+ * `entries` give what is cached: handles of files; names of these, and addresses of responses. `damage` flips a bit of the last one,
+ * so many bytes before its end.
  */
 export async function open(browser, address) {
   const tab = await browser.newPage();
@@ -130,7 +131,7 @@ export async function open(browser, address) {
   await tab.evaluate(async () => {
     window.wimm = await import('/wimm/index.js');
     window.kept = (address) => navigator.locks?.request(`wimm ${new URL(address, window.location.href)}`, () => {});
-    const files = async () => {
+    window.files = async () => {
       const root = await navigator.storage?.getDirectory?.();
       const folder = await root?.getDirectoryHandle('wimm-1').catch(() => undefined);
       if (!folder) return [];
@@ -141,11 +142,12 @@ export async function open(browser, address) {
       return all.flat();
     };
     window.entries = async () => {
-      const responses = window.caches && (await (await window.caches.open('wimm-1')).keys());
-      return (await files()).length + (responses?.length ?? 0);
+      const caches = await Promise.all(((await window.caches?.keys()) ?? []).map((name) => window.caches.open(name)));
+      const responses = (await Promise.all(caches.map((cache) => cache.keys()))).flat();
+      return [...(await window.files()).map(({ name }) => name), ...responses.map(({ url }) => url)];
     };
     window.damage = async (fromEnd) => {
-      const file = (await files()).at(-1);
+      const file = (await window.files()).at(-1);
       if (file) {
         const { size } = await file.getFile();
         const [length] = new Uint32Array(await (await file.getFile()).slice(size - 4).arrayBuffer());
