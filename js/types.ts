@@ -186,8 +186,8 @@ export interface CreateModelOptions extends LoadOptions {
   globalPool?: 'avg' | 'max' | 'avgmax' | 'catavgmax' | 'token' | 'map' | 'prr' | '';
   /**
    * How weights are kept. Default 'float32'. 'float16' rounds them, and a weight beyond its range is
-   * `ERR_WEIGHTS_NONFINITE`. 'int8' computes 1×1 convolutions and linear layers in integers, with weights of 8 bits scaled
-   * for each output channel: faster, in less memory, and less exact.
+   * `ERR_WEIGHTS_NONFINITE`. 'int8' computes convolutions and linear layers in integers, with weights of 8 bits scaled for
+   * each output channel: faster, in less memory, and less exact.
    */
   dtype?: 'float32' | 'float16' | 'int8';
   /** 1 to 16. Default: as many as the machine and the page allow. Threads that cannot be had are `ERR_ENV_NO_THREADS`. */

@@ -131,21 +131,22 @@ int64_t winograd_tile(int64_t filters, const Shape& output) {
   return std::ranges::min({4, 3, 2}, {}, cost);
 }
 
-// Quantising a row costs as much as some twenty columns.
-bool suits_int8(int64_t depth, int64_t columns) { return depth >= 16 && columns >= 32; }
+// To quantise a row and to scale its sums back costs as much as some twenty products of each number.
+bool suits_int8(int64_t depth, int64_t columns) { return std::min(depth, columns) >= 24; }
 
-// Winograd's larger tiles are faster.
+// Few channels are an image's, which keeps its precision.
 bool suits_int8(const Conv2d& op, int64_t channels) {
-  return op.groups == 1 && suits_int8(channels, op.out_channels) && op.winograd_tile <= 2;
+  return op.groups == 1 && channels >= 16 && suits_int8(op.kernel[0] * op.kernel[1] * channels, op.out_channels);
 }
 
 }  // namespace
 
-void select_int8(Graph& graph) {
+void select_int8(Graph& graph, bool over_winograd) {
   for (Node& node : graph.nodes) {
     if (node.inputs.empty()) continue;
     const int64_t channels = graph.nodes[node.inputs[0]].channels;
-    if (auto* conv = std::get_if<Conv2d>(&node.op)) conv->int8 = suits_int8(*conv, channels);
+    if (auto* conv = std::get_if<Conv2d>(&node.op))
+      conv->int8 = suits_int8(*conv, channels) && (over_winograd || conv->winograd_tile <= 2);
     if (auto* linear = std::get_if<Linear>(&node.op)) linear->int8 = suits_int8(channels, linear->out_features);
   }
 }

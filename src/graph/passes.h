@@ -17,8 +17,8 @@ void fuse(Network& network, std::span<NodeId> outputs);
 void select_winograd(Graph& graph, std::span<const Shape> shapes);
 
 // Marks the convolutions and linear layers that integers compute faster, for models with int8 weights; after
-// select_winograd.
-void select_int8(Graph& graph);
+// select_winograd, whose layers are among them only if `over_winograd`.
+void select_int8(Graph& graph, bool over_winograd);
 
 // For each node, whether one of `outputs` needs it.
 std::vector<bool> needed_nodes(const Graph& graph, std::span<const NodeId> outputs);

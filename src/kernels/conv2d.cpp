@@ -34,19 +34,6 @@ PaddedImage padded_image(const Conv2d& op, const Shape& input, const Shape& outp
   return image;
 }
 
-void locate_windows(const Conv2d& op, const Shape& output, const float* images, Size2d size, int64_t pixel,
-                    int64_t first, std::span<const float*> rows) {
-  int64_t x = first % output[2], y = first / output[2] % output[1], n = first / output[2] / output[1];
-  for (const float*& row : rows) {
-    row = images + ((n * size[0] + y * op.stride[0]) * size[1] + x * op.stride[1]) * pixel;
-    if (++x < output[2]) continue;
-    x = 0;
-    if (++y < output[1]) continue;
-    y = 0;
-    ++n;
-  }
-}
-
 namespace {
 
 class ConvKernel final : public Kernel {

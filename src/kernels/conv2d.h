@@ -17,10 +17,21 @@ struct PaddedImage {
 };
 PaddedImage padded_image(const Conv2d& op, const Shape& input, const Shape& output);
 
-// Where the windows of outputs `first`, `first` + 1, … of [N, H, W] begin in images of this size, `pixel` floats a
+// Where the windows of outputs `first`, `first` + 1, … of [N, H, W] begin in images of this size, `pixel` elements a
 // pixel.
-void locate_windows(const Conv2d& op, const Shape& output, const float* images, Size2d size, int64_t pixel,
-                    int64_t first, std::span<const float*> rows);
+template <class Element>
+void locate_windows(const Conv2d& op, const Shape& output, const Element* images, Size2d size, int64_t pixel,
+                    int64_t first, std::span<const Element*> rows) {
+  int64_t x = first % output[2], y = first / output[2] % output[1], n = first / output[2] / output[1];
+  for (const Element*& row : rows) {
+    row = images + ((n * size[0] + y * op.stride[0]) * size[1] + x * op.stride[1]) * pixel;
+    if (++x < output[2]) continue;
+    x = 0;
+    if (++y < output[1]) continue;
+    y = 0;
+    ++n;
+  }
+}
 
 // In integers, for one group.
 std::unique_ptr<Kernel> make_int8_conv(const Conv2d& op, int64_t channels, const Strides& strides,

@@ -29,9 +29,9 @@ struct GemmTile {
 void multiply_tile(const GemmTile& tile, int64_t rows);
 
 // Calls task(first, rows) for the tiles of so many rows, which are as equal as can be: 49 rows are 4 · 6 + 5 · 5.
-template <class Task>
+template <int64_t most = most_tile_rows, class Task>
 void for_each_tile(int64_t rows, Task&& task) {
-  const int64_t tiles = (rows + most_tile_rows - 1) / most_tile_rows;
+  const int64_t tiles = (rows + most - 1) / most;
   for (int64_t first = 0, t = 0; t < tiles; ++t) {
     const int64_t height = rows / tiles + (t < rows % tiles);
     task(first, height);

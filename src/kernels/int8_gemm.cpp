@@ -1,10 +1,12 @@
-// A tile of four rows by eight columns stays in registers. |weights| ≤ 127 and q ≤ 127: two products
-// fit 16 bits, 130,000 fit 32.
+// |weights| ≤ 127 and q ≤ 127: two products fit 16 bits, 130,000 fit 32.
 #include "kernels/int8_gemm.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <limits>
 #include <tuple>
+#include <utility>
 
 #include "kernels/activations.h"
 #include "kernels/xnnpack.h"
@@ -15,8 +17,6 @@
 namespace wimm {
 namespace {
 
-constexpr int64_t tile_rows = 4, tile_columns = 8;
-static_assert(RowChunks::multiple % tile_rows == 0);
 constexpr int64_t group = quantized_group;
 
 inline i32x4 load_group(const void* from) {
@@ -25,96 +25,225 @@ inline i32x4 load_group(const void* from) {
   return i32x4{group, group, group, group};
 }
 
-// Adds to each of the four sums the products of a group of weights and of the row.
-inline i32x4 add_products(i32x4 sums, i32x4 weights, i32x4 row) {
-#if defined(__wasm_relaxed_simd__)
-  return (i32x4)wasm_i32x4_add(
-      (v128_t)sums, wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_relaxed_dot_i8x16_i7x16((v128_t)weights, (v128_t)row)));
-#elif defined(__wasm__)
-  return (i32x4)wasm_i32x4_add((v128_t)sums, wasm_i32x4_dot_i16x8((v128_t)weights, (v128_t)row));
-#else
-  const auto low = [](i32x4 pairs) { return pairs << 16 >> 16; };  // sign-extended
-  return sums + low(weights) * low(row) + (weights >> 16) * (row >> 16);
+inline i32x4 load_weights(const Quantized* from) {
+  i32x4 weights;
+  std::memcpy(&weights, from, sizeof weights);
+  return weights;
+}
+
+// Ways to add to each of four sums the products of a group of weights and of a row, and the rows of a tile whose sums
+// then stay in registers.
+
+#ifdef __wasm_relaxed_simd__
+// One instruction, where the processor has it; else engines make five of it.
+struct FusedProducts {
+  static constexpr int64_t most_rows = most_tile_rows;
+  static i32x4 add(i32x4 sums, i32x4 weights, i32x4 row) {
+    return (i32x4)wasm_i32x4_relaxed_dot_i8x16_i7x16_add((v128_t)weights, (v128_t)row, (v128_t)sums);
+  }
+};
 #endif
+
+// Two instructions of 16-bit numbers, three of bytes.
+struct PairProducts {
+  static constexpr int64_t most_rows = 4;
+  static i32x4 add(i32x4 sums, i32x4 weights, i32x4 row) {
+#if defined(__wasm_relaxed_simd__)
+    return sums +
+           (i32x4)wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_relaxed_dot_i8x16_i7x16((v128_t)weights, (v128_t)row));
+#elif defined(__wasm__)
+    return sums + (i32x4)wasm_i32x4_dot_i16x8((v128_t)weights, (v128_t)row);
+#else
+    const auto low = [](i32x4 pairs) { return pairs << 16 >> 16; };  // sign-extended
+    return sums + low(weights) * low(row) + (weights >> 16) * (row >> 16);
+#endif
+  }
+};
+
+}  // namespace
+
+// Some rows by the eight columns of a panel.
+struct Int8Gemm::Tile {
+  const Quantized* const* rows;
+  const QuantizedScale* scales;  // of the rows
+  const Segments& segments;
+  const Quantized* weights;
+  const ColumnTerms& terms;
+  float* output;
+  int64_t stride, width;
+  float low, high;
+};
+
+template <class Products, int64_t rows>
+void Int8Gemm::multiply_tile(const Tile& tile) {
+  i32x4 low[rows] = {}, high[rows] = {};
+  const Quantized* weights = tile.weights;
+  for (const int64_t offset : tile.segments.offsets) {
+    const Quantized* x[rows];
+#pragma GCC unroll 6
+    for (int64_t r = 0; r < rows; ++r) x[r] = tile.rows[r] + offset;
+    const Quantized* const end = weights + tile.segments.length * panel_columns;
+#pragma GCC unroll 1
+    for (; weights != end; weights += panel_columns * group) {
+      const i32x4 weight_low = load_weights(weights), weight_high = load_weights(weights + 4 * group);
+#pragma GCC unroll 6
+      for (int64_t r = 0; r < rows; ++r) {
+        const i32x4 factors = load_group(x[r]);
+        x[r] += group;
+        low[r] = Products::add(low[r], weight_low, factors);
+        high[r] = Products::add(high[r], weight_high, factors);
+      }
+    }
+  }
+  const f32x4 lowest = splat(tile.low), highest = splat(tile.high);
+  float* output = tile.output;
+#pragma GCC unroll 6
+  for (int64_t r = 0; r < rows; ++r, output += tile.stride) {
+    const f32x4 scale = splat(tile.scales[r].scale), zero = splat(-tile.scales[r].zero);
+    const auto finish = [&](i32x4 sums, int64_t c) {
+      const f32x4 products = multiply_add(zero, load(tile.terms.weight_sum + c), __builtin_convertvector(sums, f32x4));
+      const f32x4 y = multiply_add(products, scale * load(tile.terms.scale + c), load(tile.terms.bias + c));
+      return min(max(y, lowest), highest);
+    };
+    store_columns(output, finish(low[r], 0), finish(high[r], 4), tile.width);
+  }
+}
+
+Int8Gemm::Int8Gemm(const FoldedWeights& weights, int64_t taps, int64_t channels, Activation activation,
+                   ThreadPool& pool)
+    : channels_(channels),
+      depth_(taps * padded_count(channels)),
+      columns_(static_cast<int64_t>(weights.bias.size())),
+      activation_(activation),
+      terms_(static_cast<size_t>((columns_ + panel_columns - 1) / panel_columns)),
+      packed_(terms_.size() * static_cast<size_t>(depth_ * panel_columns)) {
+  std::tie(low_, high_) = output_range(activation);
+  pool.parallel_for(columns_, panel_columns, [&](int64_t begin, int64_t end) {
+    std::vector<int8_t> column(static_cast<size_t>(taps * channels));
+    for (int64_t c = begin; c < end; ++c) {
+      const int64_t lane = c % panel_columns;
+      ColumnTerms& terms = terms_[c / panel_columns];
+      terms.scale[lane] = round_to_int8({&weights.weight[c * taps * channels], column.size()}, column);
+      terms.bias[lane] = weights.bias[c];
+      Quantized* to = &packed_[c / panel_columns * depth_ * panel_columns + lane * group];
+      const int8_t* from = column.data();
+      int64_t sum = 0;
+      for (int64_t t = 0; t < taps; ++t, to += padded_count(channels) * panel_columns)
+        for (int64_t k = 0; k < channels; ++k, ++from) {
+          to[k / group * panel_columns * group + k % group] = *from;
+          sum += *from;
+        }
+      terms.weight_sum[lane] = static_cast<float>(sum);
+    }
+  });
+}
+
+void Int8Gemm::reshape(int64_t rows, const ThreadPool& pool, Segments segments) {
+  segments_ = std::move(segments);
+  const auto row_floats = depth_ * static_cast<int64_t>(sizeof(Quantized)) / static_cast<int64_t>(sizeof(float));
+  chunks_.reshape(rows, row_floats + columns_, static_cast<int64_t>(terms_.size()), pool);
+}
+
+size_t Int8Gemm::reshape(int64_t rows, const ThreadPool& pool) {
+  reshape(rows, pool, {depth_, {0}});
+  scales_.resize(static_cast<size_t>(rows));
+  return scales_.size() * static_cast<size_t>(depth_) * sizeof(Quantized);
+}
+
+size_t Int8Gemm::weight_bytes() const {
+  return packed_.size() * sizeof(Quantized) + terms_.size() * sizeof(ColumnTerms);
+}
+
+template <class Products>
+void Int8Gemm::multiply_by(std::span<const Quantized* const> rows, const QuantizedScale* scales, int64_t first_panel,
+                           int64_t last_panel, float* output, int64_t stride) const {
+  static constexpr auto multiply_rows = []<size_t... i>(std::index_sequence<i...>) {
+    return std::array{&multiply_tile<Products, static_cast<int64_t>(i) + 1>...};
+  }(std::make_index_sequence<Products::most_rows>());
+  for (int64_t p = first_panel; p < last_panel; ++p)
+    for_each_tile<Products::most_rows>(static_cast<int64_t>(rows.size()), [&](int64_t first, int64_t height) {
+      const int64_t column = p * panel_columns;
+      multiply_rows[height - 1]({.rows = &rows[first],
+                                 .scales = scales + first,
+                                 .segments = segments_,
+                                 .weights = &packed_[column * depth_],
+                                 .terms = terms_[p],
+                                 .output = output + first * stride + column,
+                                 .stride = stride,
+                                 .width = std::min(panel_columns, columns_ - column),
+                                 .low = low_,
+                                 .high = high_});
+    });
+}
+
+void Int8Gemm::multiply(std::span<const Quantized* const> rows, const QuantizedScale* scales, int64_t first_panel,
+                        int64_t last_panel, float* output, int64_t stride) const {
+#ifdef __wasm_relaxed_simd__
+  if (has_fused_products())
+    multiply_by<FusedProducts>(rows, scales, first_panel, last_panel, output, stride);
+  else
+#endif
+    multiply_by<PairProducts>(rows, scales, first_panel, last_panel, output, stride);
+  if (is_clamp(activation_)) return;
+  const int64_t begin = first_panel * panel_columns, end = std::min(last_panel * panel_columns, columns_);
+  for (int64_t r = 0; r < static_cast<int64_t>(rows.size()); ++r)
+    apply_activation(activation_, output + r * stride + begin, output + r * stride + begin, end - begin);
+}
+
+#ifdef __wasm_relaxed_simd__
+namespace {
+
+// Without the instruction, x86 adds pairs of products in 16 bits, which saturate: 127 · 255 · 2 is more than they hold.
+bool products_are_fused() {
+  const volatile int8_t ones = -1;  // which Binaryen cannot compute with
+  const v128_t sums =
+      wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_i8x16_splat(127), wasm_i8x16_splat(ones), wasm_i32x4_const_splat(0));
+  return wasm_i32x4_extract_lane(sums, 0) != 2 * 32767;
 }
 
 }  // namespace
 
-Int8Gemm::Int8Gemm(const FoldedWeights& weights, int64_t depth, Activation activation)
-    : depth_(depth),
-      padded_depth_((depth + group - 1) / group * group),
-      columns_(static_cast<int64_t>(weights.bias.size())),
-      panels_((columns_ + tile_columns - 1) / tile_columns),
-      activation_(activation),
-      packed_(static_cast<size_t>(panels_ * padded_depth_ * tile_columns)),
-      bias_(weights.bias),
-      scales_(static_cast<size_t>(panels_ * tile_columns)),
-      sums_(scales_.size()) {
-  std::tie(low_, high_) = output_range(activation);
-  bias_.resize(scales_.size());
-  std::vector<int8_t> column(static_cast<size_t>(depth));
-  for (int64_t c = 0; c < columns_; ++c) {
-    scales_[c] = round_to_int8({&weights.weight[c * depth], column.size()}, column);
-    Quantized* panel = &packed_[c / tile_columns * padded_depth_ * tile_columns + c % tile_columns * group];
-    for (int64_t k = 0; k < depth; ++k) {
-      panel[k / group * tile_columns * group + k % group] = column[k];
-      sums_[c] += column[k];
+// Whether a tile has the sums of a loop over integers. In Node.js 20, V8's first compiler gets them wrong.
+bool Int8Gemm::fused_products_are_exact() {
+  constexpr int64_t rows = FusedProducts::most_rows, depth = 16;
+  Quantized x[rows * depth], weights[depth * panel_columns];
+  for (int64_t i = 0; i < rows * depth; ++i) x[i] = static_cast<Quantized>(i * 29 % 128);
+  for (int64_t i = 0; i < depth * panel_columns; ++i) weights[i] = static_cast<Quantized>(i * 37 % 255 - 127);
+  const Quantized* pointers[rows];
+  QuantizedScale scales[rows];
+  for (int64_t r = 0; r < rows; ++r) pointers[r] = x + r * depth, scales[r] = {1, 0};
+  ColumnTerms terms{};
+  std::fill_n(terms.scale, panel_columns, 1.0f);
+  float sums[rows * panel_columns];
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  multiply_tile<FusedProducts, rows>({.rows = pointers,
+                                      .scales = scales,
+                                      .segments = {.length = depth, .offsets = {0}},
+                                      .weights = weights,
+                                      .terms = terms,
+                                      .output = sums,
+                                      .stride = panel_columns,
+                                      .width = panel_columns,
+                                      .low = -infinity,
+                                      .high = infinity});
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < panel_columns; ++c) {
+      int64_t sum = 0;
+      for (int64_t k = 0; k < depth; ++k)
+        sum += x[r * depth + k] * weights[(k / group * panel_columns + c) * group + k % group];
+      if (sums[r * panel_columns + c] != static_cast<float>(sum)) return false;
     }
-  }
+  return true;
 }
+#endif
 
-size_t Int8Gemm::reshape(int64_t rows, const ThreadPool& pool) {
-  chunks_.reshape(rows, depth_ + columns_, panels_, pool);
-  return static_cast<size_t>(chunks_.pieces() * chunks_.chunk_rows()) * static_cast<size_t>(padded_depth_) *
-         sizeof(Quantized);
-}
-
-size_t Int8Gemm::weight_bytes() const {
-  return packed_.size() * sizeof(Quantized) + (bias_.size() + scales_.size() + sums_.size()) * sizeof(float);
-}
-
-void Int8Gemm::multiply(const Quantized* quantized, std::span<const QuantizedScale> scales, int64_t first_panel,
-                        int64_t last_panel, float* output, int64_t stride) const {
-  const auto count = static_cast<int64_t>(scales.size());
-  const f32x4 lowest = splat(low_), highest = splat(high_);
-  for (int64_t p = first_panel; p < last_panel; ++p) {
-    const int64_t column = p * tile_columns, width = std::min(tile_columns, columns_ - column);
-    const Quantized* const panel = &packed_[p * padded_depth_ * tile_columns];
-    const Quantized* const end = panel + padded_depth_ * tile_columns;
-    for (int64_t first = 0; first < count; first += tile_rows) {
-      const Quantized* x[tile_rows];
-      i32x4 low[tile_rows] = {}, high[tile_rows] = {};
-      for (int64_t r = 0; r < tile_rows; ++r) x[r] = quantized + std::min(first + r, count - 1) * padded_depth_;
-#pragma GCC unroll 1
-      for (const Quantized* weights = panel; weights != end; weights += tile_columns * group) {
-        i32x4 weight_low, weight_high;
-        std::memcpy(&weight_low, weights, sizeof weight_low);
-        std::memcpy(&weight_high, weights + tile_columns * group / 2, sizeof weight_high);
-#pragma GCC unroll 4
-        for (int64_t r = 0; r < tile_rows; ++r) {
-          const i32x4 row = load_group(x[r]);
-          x[r] += group;
-          low[r] = add_products(low[r], weight_low, row);
-          high[r] = add_products(high[r], weight_high, row);
-        }
-      }
-      for (int64_t r = 0; r < std::min(tile_rows, count - first); ++r) {
-        const auto [scale, zero] = scales[first + r];
-        const auto finish = [&, scale = scale, zero = zero](i32x4 sums, int64_t c) {
-          i32x4 weights;
-          std::memcpy(&weights, &sums_[column + c], sizeof weights);
-          const f32x4 value = __builtin_convertvector(sums - weights * zero, f32x4);
-          const f32x4 y = multiply_add(value, load(&scales_[column + c]) * scale, load(&bias_[column + c]));
-          return min(max(y, lowest), highest);
-        };
-        store_columns(output + (first + r) * stride + column, finish(low[r], 0), finish(high[r], 4), width);
-      }
-    }
-  }
-  if (is_clamp(activation_)) return;
-  const int64_t begin = first_panel * tile_columns, end = std::min(last_panel * tile_columns, columns_);
-  for (int64_t r = 0; r < count; ++r)
-    apply_activation(activation_, output + r * stride + begin, output + r * stride + begin, end - begin);
+bool Int8Gemm::has_fused_products() {
+#ifdef __wasm_relaxed_simd__
+  static const bool has = products_are_fused() && fused_products_are_exact();
+  return has;
+#else
+  return false;
+#endif
 }
 
 }  // namespace wimm

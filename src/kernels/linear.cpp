@@ -8,8 +8,12 @@ namespace {
 
 class Int8PointwiseKernel final : public Kernel {
  public:
-  Int8PointwiseKernel(const Conv2d& op, int64_t channels, const Strides& strides, const FoldedWeights& weights)
-      : op_(op), gemm_(weights, channels, op.activation), in_stride_(strides.inputs[0]), out_stride_(strides.output) {}
+  Int8PointwiseKernel(const Conv2d& op, int64_t channels, const Strides& strides, std::string_view layer,
+                      ParameterReader& reader)
+      : op_(op),
+        gemm_(read_folded(op, layer, reader), 1, channels, op.activation, reader.pool()),
+        in_stride_(strides.inputs[0]),
+        out_stride_(strides.output) {}
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool& pool) override {
     in_ = inputs[0];
@@ -59,13 +63,13 @@ class LinearKernel final : public Kernel {
 
 std::unique_ptr<Kernel> make_int8_pointwise(const Conv2d& op, int64_t channels, const Strides& strides,
                                             std::string_view layer, ParameterReader& reader) {
-  return std::make_unique<Int8PointwiseKernel>(op, channels, strides, read_folded(op, layer, reader));
+  return std::make_unique<Int8PointwiseKernel>(op, channels, strides, layer, reader);
 }
 
 std::unique_ptr<Kernel> make_kernel(const Linear& op, int64_t channels, std::string_view layer,
                                     ParameterReader& reader) {
   if (op.int8) {
-    Int8Gemm gemm(read_folded(op, layer, reader), channels, op.activation);
+    Int8Gemm gemm(read_folded(op, layer, reader), 1, channels, op.activation, reader.pool());
     return std::make_unique<LinearKernel<Int8Gemm>>(op, channels, std::move(gemm));
   }
   Gemm gemm(op.out_features, channels, op.activation);

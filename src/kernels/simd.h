@@ -62,7 +62,11 @@ inline void add_scaled(const float* x, float factor, int64_t count, float* y) {
   for (int64_t i = 0; i < count; ++i) y[i] += factor * x[i];
 }
 inline float sum(f32x4 x) { return (x[0] + x[1]) + (x[2] + x[3]); }
-inline float largest(f32x4 x) { return std::max(std::max(x[0], x[1]), std::max(x[2], x[3])); }
+inline float largest(f32x4 x) {
+  x = max(x, __builtin_shufflevector(x, x, 2, 3, 0, 1));
+  return max(x, __builtin_shufflevector(x, x, 1, 0, 3, 2))[0];
+}
+inline float smallest(f32x4 x) { return -largest(-x); }
 
 // eˣ = 2ⁿ · 2ᶠ, with n an integer, |f| ≤ ½, and the polynomial of degree 5 that is closest to 2ᶠ: relative error below
 // 7e-7 for |x| ≤ 8, 4e-6 at the ends; saturates outside [-87, 88].

@@ -24,8 +24,9 @@ class ThreadPool {
   // XNNPACK's view of the pool; null for one thread.
   pthreadpool* handle() const { return handle_; }
 
-  // Calls task(begin, end) for pieces of at most `grain` that cover [0, count), on all threads; returns when all are
-  // done. An exception that a piece ends with is thrown then, the first of them; the other pieces run nevertheless.
+  // Calls task(begin, end) for pieces of at most `grain` that cover [0, count), on all threads, or for all of it at
+  // once where there is but one; returns when all are done. An exception that a piece ends with is thrown then, the
+  // first of them; the other pieces run nevertheless.
   template <class Task>
   void parallel_for(int64_t count, int64_t grain, Task&& task) {
     run(

@@ -6,6 +6,7 @@
 
 #include "graph/passes.h"
 #include "graph/shapes.h"
+#include "kernels/int8_gemm.h"
 #include "models/families.h"
 #include "runtime/parameters.h"
 #include "runtime/parts.h"
@@ -296,7 +297,7 @@ ModelLoad::ModelLoad(std::string_view name, ModelOptions options)
   impl_->needed = needed_nodes(network.graph, outputs);
   impl_->infer_shapes();
   if (!chosen.exact) select_winograd(network.graph, impl_->shapes);
-  if (chosen.dtype == DType::int8) select_int8(network.graph);
+  if (chosen.dtype == DType::int8) select_int8(network.graph, Int8Gemm::has_fused_products());
 
   place_parts(network.graph, impl_->needed);
   impl_->parameters.emplace(network, chosen, needed_parameters(network.graph, impl_->needed));

@@ -126,8 +126,10 @@ float round_to_int8(std::span<const float> x, std::span<int8_t> q) {
   constexpr float levels = 127;
   float largest = 0;
   for (const float value : x) largest = std::max(largest, std::abs(value));
-  for (size_t i = 0; i < x.size(); ++i)
-    q[i] = largest > 0 ? static_cast<int8_t>(std::lround(x[i] / largest * levels)) : int8_t{0};
+  for (size_t i = 0; i < x.size(); ++i) {
+    const float level = std::nearbyint(x[i] / largest * levels);
+    q[i] = std::isnan(level) ? int8_t{0} : static_cast<int8_t>(level);  // 0 / 0, ∞ / ∞, or NaN itself
+  }
   return largest / levels;
 }
 

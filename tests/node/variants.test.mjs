@@ -7,12 +7,12 @@ const [major] = process.versions.node.split('.').map(Number);
 const relaxedFlag = major < 22 ? ['--experimental-wasm-relaxed-simd'] : [];
 
 /** Runs in a process of its own, for its own flags: logits of resnet18, and the build that gave them. */
-function run(threads, flags) {
+function run(threads, flags, dtype = 'float32') {
   const program = `
     import { capabilities, createModel } from 'wimm';
     const { variant } = await capabilities();
-    const model = await createModel('resnet18', { threads: ${threads} });
-    const second = await createModel('resnet18', { threads: ${threads} });
+    const model = await createModel('resnet18', { threads: ${threads}, dtype: '${dtype}' });
+    const second = await createModel('resnet18', { threads: ${threads}, dtype: '${dtype}' });
     const x = { data: new Float32Array(3 * 64 * 64).map((_, i) => Math.sin(i)), shape: [1, 3, 64, 64] };
     const { data } = await model.forward(x);
     const again = await second.forward(x);
@@ -50,6 +50,13 @@ function checkGoldens(names, threads, flags) {
 
 const expected = run(1, []).data;
 
+/** That these are the logits of float32, but for so much of the largest. */
+function assertNear(data, tolerance) {
+  const largest = Math.max(...expected.map(Math.abs));
+  const error = Math.max(...data.map((value, i) => Math.abs(value - expected[i])));
+  assert.ok(error <= tolerance * largest, `differs by ${error} of ${largest}`);
+}
+
 for (const threads of [1, 2, 4]) {
   for (const [simd, flags, skip] of [
     ['simd', [], major >= 22],
@@ -60,11 +67,27 @@ for (const threads of [1, 2, 4]) {
       const variant = `${simd.replace('-simd', '')}${threads > 1 ? '-threads' : ''}`;
       assert.deepEqual(backend, { variant, simd, threads, worker: false });
       assert.deepEqual(again, data);
-      const largest = Math.max(...expected.map(Math.abs));
-      const error = Math.max(...data.map((value, i) => Math.abs(value - expected[i])));
-      assert.ok(error <= 1e-4 * largest, `differs by ${error} of ${largest}`);
+      assertNear(data, 1e-4);
     });
   }
+}
+
+// Engines that have no such flag do not use the instruction for sums of products of bytes.
+const bytesFlag = '--no-enable-avx-vnni';
+const knowsFlag = execFileSync(process.execPath, ['--v8-options'], { encoding: 'utf8' }).includes('avx-vnni');
+
+for (const [variant, threads, flags, skip] of [
+  ['simd', 1, [], major >= 22],
+  ['relaxed', 1, relaxedFlag, false],
+  ['relaxed', 1, [...relaxedFlag, bytesFlag], !knowsFlag],
+  ['relaxed-threads', 3, relaxedFlag, false],
+]) {
+  test(`int8 in ${[variant, ...flags].join(' ')} gives the numbers of float32, nearly`, { skip }, () => {
+    const { backend, data, again } = run(threads, flags, 'int8');
+    assert.equal(backend.variant, variant);
+    assert.deepEqual(again, data);
+    assertNear(data, 0.05);
+  });
 }
 
 for (const [variant, threads, flags] of [
