@@ -44,7 +44,7 @@ function summarise({ times, ...peer }, i, [own]) {
 const told = ({ name, error, median, ratio }) =>
   error ? `${name}: ${error}` : `${name} ${median.toFixed(1)} ms${ratio ? `, ${ratio.median.toFixed(2)} ×` : ''}`;
 
-export const measureSpeed = (plan) =>
+const measureSpeed = (plan) =>
   inEngines(plan, async (engine) => {
     const runs = [];
     for (const threads of plan.threads) {
@@ -58,6 +58,9 @@ export const measureSpeed = (plan) =>
     }
     return runs;
   });
+
+/** int8 beside float32, of wimm. */
+const measureInt8 = (plan) => measureSpeed({ ...plan, peers: ['wimm int8', 'wimm'] });
 
 // A runtime at a time, each in a process of its own.
 const measureEach = (plan, models, measure) =>
@@ -78,10 +81,10 @@ const measureEach = (plan, models, measure) =>
     return runs;
   });
 
-export const measureMemory = (plan) =>
+const measureMemory = (plan) =>
   measureEach(plan, plan.models, (engine, job) => engine.memory({ ...job, task: 'memory' }));
 
-export const measureColdStart = (plan) =>
+const measureColdStart = (plan) =>
   measureEach({ ...plan, engines: ['chromium'] }, [coldStartModel], async (engine, job) => {
     const visits = [];
     for (let i = 0; i < coldStarts; ++i) visits.push(await engine.coldStart(job));
@@ -92,7 +95,7 @@ export const measureColdStart = (plan) =>
     return { cold: summary('cold'), warm: summary('warm') };
   });
 
-export const measureLayers = (plan) =>
+const measureLayers = (plan) =>
   inEngines(plan, async (engine) => {
     const peaks = await peakModules();
     const runs = [];
@@ -104,3 +107,11 @@ export const measureLayers = (plan) =>
     }
     return runs;
   });
+
+export const parts = {
+  speed: measureSpeed,
+  int8: measureInt8,
+  memory: measureMemory,
+  'cold-start': measureColdStart,
+  layers: measureLayers,
+};

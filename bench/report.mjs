@@ -142,7 +142,7 @@ function layers({ rounds, runs }) {
   ];
 }
 
-const bodies = { speed, memory, 'cold-start': coldStart, layers };
+const bodies = { speed, int8: speed, memory, 'cold-start': coldStart, layers };
 
 export function toMarkdown(report) {
   const { part, date, cpu, versions, peers } = report;

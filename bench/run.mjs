@@ -1,6 +1,6 @@
 // Measures wimm beside its peers: the same models, weights and images, in turn in one process or page.
 //   npm run bench -- [--models resnet34,resnet50] [--rounds 30] [--engines node20,node,chromium] [--threads 1,2]
-//                    [--peers wimm,onnxruntime-web] [--only speed,memory,cold-start,layers]
+//                    [--peers wimm,onnxruntime-web] [--only speed,int8,memory,cold-start,layers]
 // Results go to bench/results/. Models that bench/.cache lacks are exported from timm by $PYTHON, which needs what
 // bench/export/requirements.txt lists; by default, by an environment that is made in bench/.cache.
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -9,17 +9,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { measureColdStart, measureLayers, measureMemory, measureSpeed } from './measure.mjs';
 import { picture } from './picture.mjs';
 import { toMarkdown } from './report.mjs';
 import { setUp, versions } from './setup.mjs';
-
-const parts = {
-  speed: measureSpeed,
-  memory: measureMemory,
-  'cold-start': measureColdStart,
-  layers: measureLayers,
-};
 
 const { values: options } = parseArgs({
   options: {
@@ -33,7 +25,7 @@ const { values: options } = parseArgs({
     engines: { type: 'string', default: 'node20,node,chromium' },
     threads: { type: 'string', default: '1,2' },
     peers: { type: 'string', default: 'wimm,onnxruntime-web,@litertjs/core,@tensorflow/tfjs-backend-wasm' },
-    only: { type: 'string', default: Object.keys(parts).join() },
+    only: { type: 'string', default: 'speed,int8,memory,cold-start,layers' },
   },
 });
 
@@ -49,6 +41,7 @@ const plan = {
 const results = fileURLToPath(new URL('results/', import.meta.url));
 mkdirSync(results, { recursive: true });
 setUp(plan.models);
+const { parts } = await import('./measure.mjs'); // which needs what was set up
 for (const part of list(options.only)) {
   const runs = await parts[part](plan);
   const report = { part, date: new Date().toISOString().slice(0, 10), cpu: cpus()[0].model, versions, ...plan, runs };

@@ -1,8 +1,8 @@
 // wimm, from safetensors.
-async function load({ address, places, model, shape, threads }) {
+async function load({ address, places, model, shape, threads }, dtype) {
   const { createModel } = await import(places.wimm);
   const weights = address(`${model}.safetensors`);
-  const loaded = await createModel(model, { weights, threads, worker: false, cache: false });
+  const loaded = await createModel(model, { weights, dtype, threads, worker: false, cache: false });
   return {
     forward: async (data) => (await loaded.forward({ data, shape })).data,
     profile: (data) => loaded.profile({ data, shape }),
@@ -12,3 +12,4 @@ async function load({ address, places, model, shape, threads }) {
 }
 
 export const wimm = { layout: 'nchw', load };
+export const wimmInt8 = { layout: 'nchw', load: (job) => load(job, 'int8'), tolerance: 0.1 };
