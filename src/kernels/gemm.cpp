@@ -65,6 +65,7 @@ void Gemm::multiply(std::span<const float* const> rows, int64_t first_panel, int
   tile.high = high_;
   tile.distance = segments_.distance;
   const int64_t segment = depth_ / segments_.count;
+  WeightStream stream(&packed_[first_panel * panel_floats()], packed_.get() + last_panel * panel_floats());
   for (int64_t p = first_panel; p < last_panel; ++p) {
     tile.bias = &packed_[p * panel_floats()];
     tile.weights = tile.bias + panel_columns;
@@ -75,6 +76,7 @@ void Gemm::multiply(std::span<const float* const> rows, int64_t first_panel, int
       for (int64_t k = 0; k < segment; k += tile.length) {
         tile.length = std::min(depth_block, segment - k);
         tile.offset = s * segments_.distance + k;
+        stream.reach(tile.weights + tile.segments * tile.length * panel_columns);
         const bool last = s + tile.segments == segments_.count && k + tile.length == segment;
         for_each_tile(count, [&](int64_t first, int64_t height) {
           tile.rows = &rows[first];

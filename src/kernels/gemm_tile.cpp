@@ -1,5 +1,7 @@
 #include "kernels/gemm_tile.h"
 
+#include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <limits>
 
@@ -51,6 +53,17 @@ static_assert(std::size(multiply_rows) == most_tile_rows + 1);
 }  // namespace
 
 void multiply_tile(const GemmTile& tile, int64_t rows) { multiply_rows[rows](tile); }
+
+void WeightStream::read_block() {
+  constexpr ptrdiff_t block = 64 << 10, line = 64;
+  const std::byte* const end = next_ + std::min(block, end_ - next_);
+  for (; next_ + line <= end; next_ += line) {
+    int32_t word;
+    std::memcpy(&word, next_, sizeof word);
+    asm volatile("" ::"r"(word));  // else compilers leave out a load whose result is not used
+  }
+  next_ = end;
+}
 
 void multiply_panels(const float* const* a, int64_t rows, int64_t depth, const float* b, int64_t columns, float* c) {
   constexpr float zeros[panel_columns] = {};

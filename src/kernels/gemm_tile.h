@@ -1,6 +1,7 @@
 // The tile that matrix products are made of: it stays in registers.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/simd.h"
@@ -27,6 +28,24 @@ struct GemmTile {
 
 // Of 1 to `most_tile_rows` rows.
 void multiply_tile(const GemmTile& tile, int64_t rows);
+
+// Brings weights that tiles read one after the other into cache, from where memory has them. All lines of a block are
+// asked for at once: a tile by itself asks for few, and waits for each.
+class WeightStream {
+ public:
+  WeightStream(const void* begin, const void* end)
+      : next_(static_cast<const std::byte*>(begin)), end_(static_cast<const std::byte*>(end)) {}
+
+  // Up to `end` is about to be read.
+  void reach(const void* end) {
+    if (end > next_) read_block();
+  }
+
+ private:
+  void read_block();
+
+  const std::byte *next_, *end_;
+};
 
 // Calls task(first, rows) for the tiles of so many rows, which are as equal as can be: 49 rows are 4 · 6 + 5 · 5.
 template <int64_t most = most_tile_rows, class Task>

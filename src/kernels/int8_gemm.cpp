@@ -160,13 +160,17 @@ void Int8Gemm::multiply_by(std::span<const Quantized* const> rows, const Quantiz
   static constexpr auto multiply_rows = []<size_t... i>(std::index_sequence<i...>) {
     return std::array{&multiply_tile<Products, static_cast<int64_t>(i) + 1>...};
   }(std::make_index_sequence<Products::most_rows>());
-  for (int64_t p = first_panel; p < last_panel; ++p)
+  WeightStream stream(&packed_[first_panel * panel_columns * depth_],
+                      &packed_[0] + last_panel * panel_columns * depth_);
+  for (int64_t p = first_panel; p < last_panel; ++p) {
+    const Quantized* const weights = &packed_[p * panel_columns * depth_];
+    stream.reach(weights + panel_columns * depth_);
     for_each_tile<Products::most_rows>(static_cast<int64_t>(rows.size()), [&](int64_t first, int64_t height) {
       const int64_t column = p * panel_columns;
       multiply_rows[height - 1]({.rows = &rows[first],
                                  .scales = scales + first,
                                  .segments = segments_,
-                                 .weights = &packed_[column * depth_],
+                                 .weights = weights,
                                  .terms = terms_[p],
                                  .output = output + first * stride + column,
                                  .stride = stride,
@@ -174,6 +178,7 @@ void Int8Gemm::multiply_by(std::span<const Quantized* const> rows, const Quantiz
                                  .low = low_,
                                  .high = high_});
     });
+  }
 }
 
 void Int8Gemm::multiply(std::span<const Quantized* const> rows, const QuantizedScale* scales, int64_t first_panel,
