@@ -62,27 +62,34 @@ class WindowPoolKernel final : public Kernel {
  private:
   void window(const float* image, int64_t row, int64_t column, float* out) const {
     const Range rows = rows_.inside(row), columns = columns_.inside(column);
-    const float empty = is_max ? -std::numeric_limits<float>::infinity() : 0;
-    const f32x4 factor = splat(1.0f / static_cast<float>(divisor(row, column, rows, columns)));
-    int64_t c = 0;
-    for (; c + 4 <= channels_; c += 4) {
-      f32x4 result = splat(empty);
-      for (int64_t y = rows.begin; y < rows.end; ++y)
-        for (int64_t x = columns.begin; x < columns.end; ++x) {
-          const f32x4 value = load(image + (y * columns_.size + x) * in_stride_ + c);
-          result = is_max ? max(result, value) : result + value;
-        }
-      store(out + c, is_max ? result : result * factor);
+    const float factor = 1.0f / static_cast<float>(divisor(row, column, rows, columns));
+    const float* corner = image + (rows.begin * columns_.size + columns.begin) * in_stride_;
+    const auto channels = static_cast<ptrdiff_t>(channels_);
+    ptrdiff_t c = 0;
+    for (; c + 16 <= channels; c += 16) reduce<4>(corner + c, rows.size(), columns.size(), factor, out + c);
+    for (; c + 4 <= channels; c += 4) reduce<1>(corner + c, rows.size(), columns.size(), factor, out + c);
+    if (c < channels) {  // what is read beyond does not matter
+      float last[4];
+      reduce<1>(corner + c, rows.size(), columns.size(), factor, last);
+      std::copy_n(last, channels - c, out + c);
     }
-    for (; c < channels_; ++c) {
-      float result = empty;
-      for (int64_t y = rows.begin; y < rows.end; ++y)
-        for (int64_t x = columns.begin; x < columns.end; ++x) {
-          const float value = image[(y * columns_.size + x) * in_stride_ + c];
-          result = is_max ? std::max(result, value) : result + value;
+  }
+
+  // Of so many times four channels.
+  template <ptrdiff_t vectors>
+  void reduce(const float* corner, int64_t rows, int64_t columns, float factor, float* out) const {
+    const ptrdiff_t stride = in_stride_, line = columns_.size * in_stride_;
+    f32x4 results[vectors];
+    std::fill_n(results, vectors, splat(is_max ? -std::numeric_limits<float>::infinity() : 0));
+    for (ptrdiff_t y = 0; y < rows; ++y, corner += line) {
+      const float* pixel = corner;
+      for (ptrdiff_t x = 0; x < columns; ++x, pixel += stride)
+        for (ptrdiff_t v = 0; v < vectors; ++v) {
+          const f32x4 value = load(pixel + 4 * v);
+          results[v] = is_max ? max(results[v], value) : results[v] + value;
         }
-      out[c] = is_max ? result : result * factor[0];
     }
+    for (ptrdiff_t v = 0; v < vectors; ++v) store(out + 4 * v, is_max ? results[v] : results[v] * splat(factor));
   }
 
   // How many values an average is taken over: explicit padding if asked, what ceil_mode adds never, and `same` padding

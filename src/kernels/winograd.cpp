@@ -16,6 +16,8 @@ namespace wimm {
 namespace {
 
 constexpr size_t chunk_bytes = 768 << 10;  // of transformed tiles, in and out
+constexpr int64_t apart =
+    16;  // floats, of a product's tiles from the next: a tile's are written to other sets of the cache
 
 struct F2 {
   static constexpr int64_t tile = 2, window = 4;
@@ -164,13 +166,15 @@ class WinogradKernel final : public Kernel {
     const int64_t tile_bytes = products * (in_ + out_) * static_cast<int64_t>(sizeof(float));
     const int64_t chunks = std::max<int64_t>(1, tiles_ * tile_bytes / static_cast<int64_t>(chunk_bytes));
     chunk_ = std::min((tiles_ + chunks - 1) / chunks, Gemm::most_rows);
-    return chunk_ * tile_bytes;
+    in_step_ = chunk_ * in_ + apart;
+    out_step_ = chunk_ * out_ + apart;
+    return products * (in_step_ + out_step_) * static_cast<int64_t>(sizeof(float));
   }
 
-  // Tiles are [products, chunk, channels].
+  // Tiles are [products, chunk, channels], the products a little apart.
   void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) override {
     auto* in_tiles = reinterpret_cast<float*>(workspace);
-    float* out_tiles = in_tiles + products * chunk_ * in_;
+    float* out_tiles = in_tiles + products * in_step_;
     for (int64_t first = 0; first < tiles_; first += chunk_) {
       const int64_t count = std::min(chunk_, tiles_ - first), grain = std::max<int64_t>(1, count / 8);
       pool.parallel_for(count, grain, [&](int64_t begin, int64_t end) {
@@ -178,7 +182,7 @@ class WinogradKernel final : public Kernel {
       });
       pool.parallel_for(products, 1, [&](int64_t begin, int64_t end) {
         for (int64_t p = begin; p < end; ++p)
-          gemms_[p].multiply(in_tiles + p * chunk_ * in_, in_, count, out_tiles + p * chunk_ * out_, out_);
+          gemms_[p].multiply(in_tiles + p * in_step_, in_, count, out_tiles + p * out_step_, out_);
       });
       pool.parallel_for(count, grain, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) scatter(out_tiles + i * out_, first + i, output);
@@ -204,7 +208,7 @@ class WinogradKernel final : public Kernel {
     const Place p = place(index);
     const int64_t top = p.y - padding_.top, left = p.x - padding_.left, height = input_[1], width = input_[2];
     const float* image = input + p.image * height * width * in_stride_;
-    const int64_t next = chunk_ * in_;
+    const int64_t next = in_step_;
     for (int64_t c = 0; c < in_; c += 4) {
       std::array<Column, window> columns;  // Bᵀ d, by column of d
       for (int64_t j = 0; j < window; ++j) {
@@ -231,7 +235,7 @@ class WinogradKernel final : public Kernel {
     const int64_t height = output_[1], width = output_[2];
     const int64_t rows = std::min(tile, height - p.y), columns = std::min(tile, width - p.x);
     float* corner = output + ((p.image * height + p.y) * width + p.x) * out_stride_;
-    const int64_t next = chunk_ * out_;
+    const int64_t next = out_step_;
     const f32x4 low = splat(range_.first), high = splat(range_.second);
     for (int64_t c = 0; c < out_; c += 4) {
       std::array<std::array<f32x4, tile>, window> partial;  // Aᵀ m, by column of m
@@ -267,6 +271,7 @@ class WinogradKernel final : public Kernel {
   std::vector<Gemm> gemms_;  // by product
   Shape input_, output_;
   int64_t rows_ = 0, columns_ = 0, tiles_ = 0, chunk_ = 0;
+  int64_t in_step_ = 0, out_step_ = 0;  // from a product to the next, in floats
 };
 
 }  // namespace
