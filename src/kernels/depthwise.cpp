@@ -1,6 +1,6 @@
-// Depthwise convolution. Eight channels of a few rows are copied between zero borders, so that no window needs care at
-// the edges and all that one pass reads stays in the first cache; a tile of the output, four columns by eight channels,
-// stays in registers while the window passes over it.
+// Depthwise convolution. Sixteen channels of a few rows are copied between zero borders, so that no window needs care
+// at the edges and all that one pass reads stays in the first cache; a tile of the output, eight columns by four
+// channels, stays in registers while the window passes over it.
 #include <algorithm>
 
 #include "graph/shapes.h"
@@ -11,7 +11,7 @@
 namespace wimm {
 namespace {
 
-constexpr int64_t block = 8, tile_columns = 4;
+constexpr int64_t block = 16, tile_columns = 8;
 constexpr int64_t strip_floats = 8 << 10;  // of the input at a time
 constexpr int64_t pieces_a_thread = 4;
 
@@ -78,11 +78,9 @@ class DepthwiseKernel final : public Kernel {
       copy_row(image, top + y, b * block, scratch + y * padded_width_ * block);
     float* row = scratch + covered(strip_rows_, 0) * padded_width_ * block;
     for (int64_t y = 0; y < rows; ++y) {
-      for (int64_t x = 0; x < out_width_; x += tile_columns)
-        convolve_tile(scratch + (y * op_.stride[0] * padded_width_ + x * op_.stride[1]) * block, b, row + x * block);
+      convolve_row(scratch + y * op_.stride[0] * padded_width_ * block, b, row);
       if (op_.activation != Activation::identity) apply_activation(op_.activation, row, row, out_[2] * block);
-      float* to = output + (first + y) * out_[2] * out_stride_ + b * block;
-      for (int64_t x = 0; x < out_[2]; ++x) copy_block(row + x * block, to + x * out_stride_, width);
+      copy_blocks(row, block, output + (first + y) * out_[2] * out_stride_ + b * block, out_stride_, out_[2], width);
     }
   }
 
@@ -94,42 +92,71 @@ class DepthwiseKernel final : public Kernel {
     }
     const int64_t left = padding_.left * block, right = left + in_[2] * block;
     std::fill_n(to, left, 0.0f);
-    const float* from = image + y * in_[2] * in_stride_ + channel;
-    for (int64_t x = 0; x < in_[2]; ++x) copy_block(from + x * in_stride_, to + left + x * block, block);
+    copy_blocks(image + y * in_[2] * in_stride_ + channel, in_stride_, to + left, block, in_[2], block);
     std::fill(to + right, to + padded_width_ * block, 0.0f);
   }
 
-  void convolve_tile(const float* rows, int64_t b, float* out) const {
-    const int64_t step = op_.stride[1] * block, next = op_.dilation[1] * block;
-    const float* weight = &weight_[b * window_ * block];
-    f32x4 low[tile_columns], high[tile_columns];
-    std::fill_n(low, tile_columns, load(&bias_[b * block]));
-    std::fill_n(high, tile_columns, load(&bias_[b * block + 4]));
-    for (int64_t y = 0; y < op_.kernel[0]; ++y) {
-      const float* x = rows + y * op_.dilation[0] * padded_width_ * block;
-      for (int64_t k = 0; k < op_.kernel[1]; ++k, x += next, weight += block) {
-        const f32x4 weight_low = load(weight), weight_high = load(weight + 4);
-#pragma GCC unroll 4
-        for (int i = 0; i < tile_columns; ++i) {
-          low[i] = multiply_add(load(x + i * step), weight_low, low[i]);
-          high[i] = multiply_add(load(x + i * step + 4), weight_high, high[i]);
-        }
-      }
-    }
-    for (int i = 0; i < tile_columns; ++i) {
-      store(out + i * block, low[i]);
-      store(out + i * block + 4, high[i]);
-    }
+  void convolve_row(const float* rows, int64_t b, float* out) const {
+    const bool dense = op_.dilation[1] == 1;
+    const auto [kernel, stride] = std::pair(op_.kernel[1], op_.stride[1]);
+    if (dense && kernel == 3 && stride == 1) return convolve_tiles<3, 1>(rows, b, out);
+    if (dense && kernel == 3 && stride == 2) return convolve_tiles<3, 2>(rows, b, out);
+    if (dense && kernel == 5 && stride == 1) return convolve_tiles<5, 1>(rows, b, out);
+    if (dense && kernel == 5 && stride == 2) return convolve_tiles<5, 2>(rows, b, out);
+    convolve_tiles<0, 0>(rows, b, out);
   }
 
-  static void copy_block(const float* from, float* to, int64_t width) {
-    if (width < block) {
-      std::copy_n(from, width, to);
-      return;
+  // For a kernel's width and stride, where they are known, a column of the input is read once for all outputs that it
+  // is in.
+  template <ptrdiff_t kernel, ptrdiff_t stride>
+  void convolve_tiles(const float* rows, int64_t b, float* out) const {
+    const ptrdiff_t width = out_width_, height = op_.kernel[0], next_row = op_.dilation[0] * padded_width_ * block;
+    const ptrdiff_t lanes = std::min(block, channels_ - b * block);
+    const ptrdiff_t step = op_.stride[1] * block, next = op_.dilation[1] * block, taps = op_.kernel[1];
+    for (ptrdiff_t x = 0; x < width; x += tile_columns, rows += tile_columns * step)
+      for (ptrdiff_t half = 0; half < lanes; half += 4) {
+        const float* weight = &weight_[b * window_ * block] + half;
+        const float* row = rows + half;
+        f32x4 sums[tile_columns];
+        std::fill_n(sums, tile_columns, load(&bias_[b * block] + half));
+        for (ptrdiff_t y = 0; y < height; ++y, row += next_row) {
+          if constexpr (kernel > 0) {
+            f32x4 weights[kernel];
+            for (ptrdiff_t k = 0; k < kernel; ++k, weight += block) weights[k] = load(weight);
+#pragma GCC unroll 32
+            for (ptrdiff_t j = 0; j < (tile_columns - 1) * stride + kernel; ++j) {
+              const f32x4 value = load(row + j * block);
+#pragma GCC unroll 8
+              for (ptrdiff_t i = 0; i < tile_columns; ++i)
+                if (j >= i * stride && j < i * stride + kernel)
+                  sums[i] = multiply_add(value, weights[j - i * stride], sums[i]);
+            }
+          } else {
+            const float* from = row;
+            for (ptrdiff_t k = 0; k < taps; ++k, from += next, weight += block) {
+              const f32x4 factor = load(weight);
+#pragma GCC unroll 8
+              for (ptrdiff_t i = 0; i < tile_columns; ++i)
+                sums[i] = multiply_add(load(from + i * step), factor, sums[i]);
+            }
+          }
+        }
+#pragma GCC unroll 8
+        for (ptrdiff_t i = 0; i < tile_columns; ++i) store(out + (x + i) * block + half, sums[i]);
+      }
+  }
+
+  // So many blocks, of `width` channels each.
+  static void copy_blocks(const float* from, ptrdiff_t from_stride, float* to, ptrdiff_t to_stride, ptrdiff_t count,
+                          ptrdiff_t width) {
+    for (ptrdiff_t i = 0; i < count; ++i, from += from_stride, to += to_stride) {
+      if (width < block) {
+        std::copy_n(from, width, to);
+        continue;
+      }
+#pragma GCC unroll 4
+      for (ptrdiff_t c = 0; c < block; c += 4) store(to + c, load(from + c));
     }
-    const f32x4 low = load(from), high = load(from + 4);
-    store(to, low);
-    store(to + 4, high);
   }
 
   Conv2d op_;

@@ -76,7 +76,7 @@ void Gemm::multiply(std::span<const float* const> rows, int64_t first_panel, int
       for (int64_t k = 0; k < segment; k += tile.length) {
         tile.length = std::min(depth_block, segment - k);
         tile.offset = s * segments_.distance + k;
-        stream.reach(tile.weights + tile.segments * tile.length * panel_columns);
+        if (count > 1) stream.reach(tile.weights + tile.segments * tile.length * panel_columns);
         const bool last = s + tile.segments == segments_.count && k + tile.length == segment;
         for_each_tile(count, [&](int64_t first, int64_t height) {
           tile.rows = &rows[first];

@@ -20,9 +20,24 @@ void multiply(const GemmTile& tile) {
     high[r] = tile.bias ? load(tile.bias + 4) : tile.sums[r][1];
   }
   const float* weights = tile.weights;
+  constexpr int64_t steps = rows == 1 ? 4 : 1;  // of a single row, whose two sums would wait for themselves
   for (int64_t s = 0; s < tile.segments; ++s) {
+    if constexpr (steps > 1) {
+      f32x4 more[steps][2] = {};
+      for (const float* const end = weights + tile.length / steps * steps * panel_columns; weights != end;
+           x[0] += steps)
+#pragma GCC unroll 4
+        for (int64_t i = 0; i < steps; ++i, weights += panel_columns) {
+          const f32x4 factor = splat(x[0][i]);
+          more[i][0] = multiply_add(factor, load(weights), more[i][0]);
+          more[i][1] = multiply_add(factor, load(weights + 4), more[i][1]);
+        }
+      low[0] += (more[0][0] + more[1][0]) + (more[2][0] + more[3][0]);
+      high[0] += (more[0][1] + more[1][1]) + (more[2][1] + more[3][1]);
+    }
 #pragma GCC unroll 1
-    for (const float* const end = weights + tile.length * panel_columns; weights != end; weights += panel_columns) {
+    for (const float* const end = weights + (steps > 1 ? tile.length % steps : tile.length) * panel_columns;
+         weights != end; weights += panel_columns) {
       const f32x4 weight_low = load(weights), weight_high = load(weights + 4);
 #pragma GCC unroll 6
       for (int64_t r = 0; r < rows; ++r) {
