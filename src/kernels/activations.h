@@ -11,8 +11,8 @@ namespace wimm {
 // Calls `use` with a function f32x4 → f32x4 that computes `activation`.
 template <class Use>
 void with_activation(Activation activation, Use&& use) {
-  const auto clamp = [](f32x4 x, float low, float high) { return min(max(x, constant(low)), constant(high)); };
-  const auto hard_sigmoid = [=](f32x4 x) { return clamp(x + constant(3), 0, 6) * constant(1.0f / 6); };
+  const auto clamp = [](f32x4 x, float low, float high) { return min(max(x, splat(low)), splat(high)); };
+  const auto hard_sigmoid = [=](f32x4 x) { return clamp(x + constant<3.0f>(), 0, 6) * constant<1.0f / 6>(); };
   switch (activation) {
     case Activation::identity:
       return use([](f32x4 x) { return x; });
@@ -30,29 +30,31 @@ void with_activation(Activation activation, Use&& use) {
     case Activation::hard_sigmoid:
       return use(hard_sigmoid);
     case Activation::silu:
-      return use([](f32x4 x) { return x / (constant(1) + exp(-x)); });
+      return use([](f32x4 x) { return x / (constant<1.0f>() + exp(-x)); });
     case Activation::hard_swish:
       return use([=](f32x4 x) { return x * hard_sigmoid(x); });
     case Activation::gelu:
-      return use([](f32x4 x) { return constant(0.5f) * x * (constant(1) + erf(x * constant(0.70710678118654752f))); });
+      return use([](f32x4 x) {
+        return constant<0.5f>() * x * (constant<1.0f>() + erf(x * constant<0.70710678118654752f>()));
+      });
     case Activation::gelu_tanh:
       return use([](f32x4 x) {  // x/2 · (1 + tanh(u)), which is x · sigmoid(2u)
-        const f32x4 cubic = multiply_add(x * x * x, constant(0.044715f), x);
-        return x * sigmoid(constant(2 * 0.79788456080286536f) * cubic);
+        const f32x4 cubic = multiply_add(x * x * x, constant<0.044715f>(), x);
+        return x * sigmoid(constant<2 * 0.79788456080286536f>() * cubic);
       });
     case Activation::quick_gelu:
-      return use([](f32x4 x) { return x * sigmoid(constant(1.702f) * x); });
+      return use([](f32x4 x) { return x * sigmoid(constant<1.702f>() * x); });
     case Activation::tanh:
       return use([](f32x4 x) { return tanh(x); });
     case Activation::mish:
       return use([](f32x4 x) {  // x · tanh(ln(1 + eˣ)), with n = (1 + eˣ)² - 1
-        const f32x4 e = exp(min(x, constant(20))), n = e * (e + constant(2));
-        return x * (n / (n + constant(2)));
+        const f32x4 e = exp(min(x, constant<20.0f>())), n = e * (e + constant<2.0f>());
+        return x * (n / (n + constant<2.0f>()));
       });
     case Activation::leaky_relu:
-      return use([](f32x4 x) { return max(x, x * constant(0.01f)); });
+      return use([](f32x4 x) { return max(x, x * constant<0.01f>()); });
     case Activation::leaky_relu_1e_3:
-      return use([](f32x4 x) { return max(x, x * constant(0.001f)); });
+      return use([](f32x4 x) { return max(x, x * constant<0.001f>()); });
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -38,13 +39,22 @@ inline void transpose(f32x4 (&rows)[4]) {
   rows[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
 }
 inline f32x4 splat(float value) { return f32x4{value, value, value, value}; }
+// A float as a template's argument.
+struct FloatBits {
+  uint32_t bits;
+  consteval FloatBits(float value) : bits(std::bit_cast<uint32_t>(value)) {}
+};
+template <FloatBits number>
+inline float in_memory = std::bit_cast<float>(number.bits);
 // The same for a constant in a loop. V8 makes a vector constant anew from immediates wherever it stands, which costs
-// several instructions: hidden from the compiler, it is made once, before the loop.
-inline f32x4 constant(float value) {
+// several instructions: from memory, of which no compiler knows that nothing writes it, it takes one.
+template <FloatBits number>
+f32x4 constant() {
 #ifdef __wasm__
-  asm("" : "+r"(value));
+  return splat(in_memory<number>);
+#else
+  return splat(std::bit_cast<float>(number.bits));
 #endif
-  return splat(value);
 }
 inline f32x4 max(f32x4 a, f32x4 b) { return a > b ? a : b; }
 inline f32x4 min(f32x4 a, f32x4 b) { return a < b ? a : b; }
@@ -71,35 +81,35 @@ inline float smallest(f32x4 x) { return -largest(-x); }
 // eˣ = 2ⁿ · 2ᶠ, with n an integer, |f| ≤ ½, and the polynomial of degree 5 that is closest to 2ᶠ: relative error below
 // 7e-7 for |x| ≤ 8, 4e-6 at the ends; saturates outside [-87, 88].
 inline f32x4 exp(f32x4 x) {
-  x = min(max(x, constant(-87.0f)), constant(88.0f));
-  const f32x4 log2e = constant(1.44269504088896341f);
-  const f32x4 rounder = constant(12582912.0f);  // 1.5 · 2²³: adding it rounds to an integer, kept in the lowest bits
+  x = min(max(x, constant<-87.0f>()), constant<88.0f>());
+  const f32x4 log2e = constant<1.44269504088896341f>();
+  const f32x4 rounder = constant<12582912.0f>();  // 1.5 · 2²³: adding it rounds to an integer, kept in the lowest bits
   const f32x4 shifted = multiply_add(x, log2e, rounder), f = multiply_add(x, log2e, rounder - shifted);
-  f32x4 p = multiply_add(f, constant(1.3276472e-3f), constant(9.6755410e-3f));
-  p = multiply_add(f, p, constant(5.5507131e-2f));
-  p = multiply_add(f, p, constant(2.4022120e-1f));
-  p = multiply_add(f, p, constant(6.9314694e-1f));
-  p = multiply_add(f, p, constant(1.0000001f));
+  f32x4 p = multiply_add(f, constant<1.3276472e-3f>(), constant<9.6755410e-3f>());
+  p = multiply_add(f, p, constant<5.5507131e-2f>());
+  p = multiply_add(f, p, constant<2.4022120e-1f>());
+  p = multiply_add(f, p, constant<6.9314694e-1f>());
+  p = multiply_add(f, p, constant<1.0000001f>());
   return (f32x4)((i32x4)p + ((i32x4)shifted << 23));
 }
 
-inline f32x4 sigmoid(f32x4 x) { return constant(1.0f) / (constant(1.0f) + exp(-x)); }
-inline f32x4 tanh(f32x4 x) { return constant(2.0f) * sigmoid(x + x) - constant(1.0f); }
+inline f32x4 sigmoid(f32x4 x) { return constant<1.0f>() / (constant<1.0f>() + exp(-x)); }
+inline f32x4 tanh(f32x4 x) { return constant<2.0f>() * sigmoid(x + x) - constant<1.0f>(); }
 
 // A rational function of the least largest error, 4e-7 in float32; it is odd, and precise near 0.
 inline f32x4 erf(f32x4 x) {
-  x = min(max(x, constant(-4.0f)), constant(4.0f));
+  x = min(max(x, constant<-4.0f>()), constant<4.0f>());
   const f32x4 square = x * x;
-  f32x4 p = multiply_add(square, constant(1.9217171e-8f), constant(-1.9903221e-6f));
-  p = multiply_add(p, square, constant(1.5553732e-4f));
-  p = multiply_add(p, square, constant(4.2930760e-3f));
-  p = multiply_add(p, square, constant(5.2433545e-2f));
-  p = multiply_add(p, square, constant(2.1394526e-1f));
-  p = multiply_add(p, square, constant(1.1283787f));
-  f32x4 q = multiply_add(square, constant(1.0980434e-3f), constant(1.5551139e-2f));
-  q = multiply_add(q, square, constant(1.2079986e-1f));
-  q = multiply_add(q, square, constant(5.2293171e-1f));
-  q = multiply_add(q, square, constant(1.0f));
+  f32x4 p = multiply_add(square, constant<1.9217171e-8f>(), constant<-1.9903221e-6f>());
+  p = multiply_add(p, square, constant<1.5553732e-4f>());
+  p = multiply_add(p, square, constant<4.2930760e-3f>());
+  p = multiply_add(p, square, constant<5.2433545e-2f>());
+  p = multiply_add(p, square, constant<2.1394526e-1f>());
+  p = multiply_add(p, square, constant<1.1283787f>());
+  f32x4 q = multiply_add(square, constant<1.0980434e-3f>(), constant<1.5551139e-2f>());
+  q = multiply_add(q, square, constant<1.2079986e-1f>());
+  q = multiply_add(q, square, constant<5.2293171e-1f>());
+  q = multiply_add(q, square, constant<1.0f>());
   return x * p / q;
 }
 

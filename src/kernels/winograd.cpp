@@ -24,7 +24,7 @@ struct F2 {
 
   // G · g for one column (or row).
   static void transform_filter(const std::array<f32x4, 3>& g, std::array<f32x4, window>& out) {
-    const f32x4 half = constant(0.5f), ends = half * (g[0] + g[2]), middle = half * g[1];
+    const f32x4 half = constant<0.5f>(), ends = half * (g[0] + g[2]), middle = half * g[1];
     out[0] = g[0];
     out[1] = ends + middle;
     out[2] = ends - middle;
@@ -48,26 +48,26 @@ struct F3 {
   static constexpr int64_t tile = 3, window = 5;
 
   static void transform_filter(const std::array<f32x4, 3>& g, std::array<f32x4, window>& out) {
-    const f32x4 sixth = constant(1.0f / 6), third = constant(1.0f / 3);
-    out[0] = constant(0.5f) * g[0];
-    out[1] = constant(-0.5f) * (g[0] + g[1] + g[2]);
+    const f32x4 sixth = constant<1.0f / 6>(), third = constant<1.0f / 3>();
+    out[0] = constant<0.5f>() * g[0];
+    out[1] = constant<-0.5f>() * (g[0] + g[1] + g[2]);
     out[2] = sixth * (g[1] - g[0] - g[2]);
     out[3] = sixth * g[0] + third * (g[1] + (g[2] + g[2]));
     out[4] = g[2];
   }
   static void transform_input(const std::array<f32x4, window>& d, std::array<f32x4, window>& out) {
     const f32x4 odd = d[3] - d[1];
-    out[0] = multiply_add(constant(2), d[0] - d[2], odd);
+    out[0] = multiply_add(constant<2.0f>(), d[0] - d[2], odd);
     out[1] = odd - (d[1] + d[2]);
-    out[2] = multiply_add(constant(3), d[1] - d[2], odd);
+    out[2] = multiply_add(constant<3.0f>(), d[1] - d[2], odd);
     out[3] = odd;
-    out[4] = multiply_add(constant(-2), odd, d[4] - d[2]);
+    out[4] = multiply_add(constant<-2.0f>(), odd, d[4] - d[2]);
   }
   static void transform_output(const std::array<f32x4, window>& m, std::array<f32x4, tile>& out) {
     const f32x4 sum = m[1] + m[2];
     out[0] = m[0] + sum + m[3];
     out[1] = (m[1] - m[2]) + (m[3] + m[3]);
-    out[2] = multiply_add(constant(4), m[3], sum) + m[4];
+    out[2] = multiply_add(constant<4.0f>(), m[3], sum) + m[4];
   }
 };
 
@@ -75,9 +75,10 @@ struct F4 {
   static constexpr int64_t tile = 4, window = 6;
 
   static void transform_filter(const std::array<f32x4, 3>& g, std::array<f32x4, window>& out) {
-    const f32x4 sixth = constant(-1.0f / 6), ends = sixth * (g[0] + g[2]), middle = sixth * g[1];
-    const f32x4 ends2 = constant(1.0f / 24) * (g[0] + constant(4) * g[2]), middle2 = constant(1.0f / 12) * g[1];
-    out[0] = constant(0.25f) * g[0];
+    const f32x4 sixth = constant<-1.0f / 6>(), ends = sixth * (g[0] + g[2]), middle = sixth * g[1];
+    const f32x4 ends2 = constant<1.0f / 24>() * (g[0] + constant<4.0f>() * g[2]),
+                middle2 = constant<1.0f / 12>() * g[1];
+    out[0] = constant<0.25f>() * g[0];
     out[1] = ends + middle;
     out[2] = ends - middle;
     out[3] = ends2 + middle2;
@@ -85,7 +86,7 @@ struct F4 {
     out[5] = g[2];
   }
   static void transform_input(const std::array<f32x4, window>& d, std::array<f32x4, window>& out) {
-    const f32x4 four = constant(4), minus_four = constant(-4), minus_five = constant(-5);
+    const f32x4 four = constant<4.0f>(), minus_four = constant<-4.0f>(), minus_five = constant<-5.0f>();
     const f32x4 even = multiply_add(minus_four, d[2], d[4]), odd = multiply_add(minus_four, d[1], d[3]);
     const f32x4 even2 = d[4] - d[2], odd2 = d[3] - d[1], twice = odd2 + odd2;
     out[0] = multiply_add(four, d[0], multiply_add(minus_five, d[2], d[4]));
@@ -99,8 +100,8 @@ struct F4 {
     const f32x4 sum1 = m[1] + m[2], difference1 = m[1] - m[2], sum2 = m[3] + m[4], difference2 = m[3] - m[4];
     out[0] = m[0] + sum1 + sum2;
     out[1] = difference1 + (difference2 + difference2);
-    out[2] = multiply_add(constant(4), sum2, sum1);
-    out[3] = multiply_add(constant(8), difference2, difference1) + m[5];
+    out[2] = multiply_add(constant<4.0f>(), sum2, sum1);
+    out[3] = multiply_add(constant<8.0f>(), difference2, difference1) + m[5];
   }
 };
 
