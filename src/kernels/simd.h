@@ -117,12 +117,13 @@ inline f32x4 erf(f32x4 x) {
 // there. (Indices of the machine's size: 64-bit ones cost WebAssembly more than many a function.)
 template <class Function>
 void map4(const float* x, float* y, ptrdiff_t begin, ptrdiff_t end, Function&& function) {
-  ptrdiff_t i = begin;
-  for (; i + 4 <= end; i += 4) store(y + i, function(load(x + i), i));
-  if (i < end) {
-    float tail[4];
-    store(tail, function(load(x + i), i));
-    for (ptrdiff_t k = 0; i + k < end; ++k) y[i + k] = tail[k];
+  for (ptrdiff_t i = begin; i < end; i += 4) {
+    const f32x4 value = function(load(x + i), i);
+    if (i + 4 <= end) {
+      store(y + i, value);
+    } else {
+      for (ptrdiff_t k = 0; i + k < end; ++k) y[i + k] = value[k];
+    }
   }
 }
 
