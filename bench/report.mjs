@@ -147,5 +147,5 @@ const bodies = { speed, int8: speed, memory, 'cold-start': coldStart, layers };
 export function toMarkdown(report) {
   const { part, date, cpu, versions, peers } = report;
   const who = peers.map((name) => `${name} ${versions[name]}`).join(', ');
-  return `${[`${date}, ${cpu}; ${part === 'layers' ? `wimm ${versions.wimm}` : who}.`, ...bodies[part](report)].join('\n')}\n`;
+  return `${[`${date}, ${cpu}; ${['layers', 'int8'].includes(part) ? `wimm ${versions.wimm}` : who}.`, ...bodies[part](report)].join('\n')}\n`;
 }
