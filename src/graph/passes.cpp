@@ -110,25 +110,37 @@ bool is_identity(const Op& op) {
   return activate && activate->activation == Activation::identity;
 }
 
-// Fewer channels do not repay the transforms; more would take too much memory, as the weights become four times as
-// large. Nets of standardised weights amplify rounding errors, Winograd's most of all.
-bool suits_winograd(const Conv2d& op, int64_t channels) {
-  const auto fits = [](int64_t count) { return count >= 16 && count % 4 == 0; };
-  return op.kernel == Size2d{3, 3} && op.stride == Size2d{1, 1} && op.dilation == Size2d{1, 1} && op.groups == 1 &&
-         !op.standardize && !op.padding.same && fits(channels) && fits(op.out_channels) &&
-         channels * op.out_channels <= 512 * 512;
+// 3×3 of stride 1 or 2, and lines of three or seven.
+bool has_winograd(const Conv2d& op) {
+  const auto [height, width] = op.kernel;
+  const bool line = std::min(height, width) == 1 && (height + width == 4 || height + width == 8);
+  return (op.kernel == Size2d{3, 3} && op.stride == Size2d{2, 2}) ||
+         ((line || op.kernel == Size2d{3, 3}) && op.stride == Size2d{1, 1});
 }
 
-// Each tile takes a multiplication by each of `window`² weights, and to read one costs as much as some ten tiles'.
-// Where there are many, more than F(2×2, 3×3) has would take too much memory.
-int64_t winograd_tile(int64_t filters, const Shape& output) {
-  if (filters > 256 * 256) return 2;
-  if (output.empty()) return 4;
+// Fewer channels do not repay the transforms; more would take too much memory, as the weights become up to four times
+// as large. Nets of standardised weights amplify rounding errors, Winograd's most of all.
+bool suits_winograd(const Conv2d& op, int64_t channels) {
+  const auto fits = [](int64_t count) { return count >= 16 && count % 4 == 0; };
+  return has_winograd(op) && op.dilation == Size2d{1, 1} && op.groups == 1 && !op.standardize && fits(channels) &&
+         fits(op.out_channels) && channels * op.out_channels <= 512 * 512;
+}
+
+// Pixels across a tile, none where Winograd's algorithm gains nothing. Each pixel, or product of a tile, takes a
+// multiplication by each weight, and to read one costs as much as some ten of those. Where there are many filters, more
+// weights than F(2×2, 3×3) has would take too much memory.
+int64_t winograd_tile(const Conv2d& op, int64_t channels, const Shape& output) {
+  if (op.kernel != Size2d{3, 3}) return 4;
+  const bool many = channels * op.out_channels > 256 * 256, strided = op.stride[0] == 2;
+  if (output.empty()) return many ? 2 : 4;
   const auto cost = [&](int64_t tile) {
-    const int64_t window = tile + 2, rows = (output[1] + tile - 1) / tile, columns = (output[2] + tile - 1) / tile;
-    return window * window * (rows * columns + 10);
+    if (tile == 0) return 9 * (output[1] * output[2] + 10);
+    const int64_t products = strided ? 2 * tile + 1 : tile + 2, weights = tile + 2;
+    return products * products * ((output[1] + tile - 1) / tile) * ((output[2] + tile - 1) / tile) +
+           weights * weights * 10;
   };
-  return std::ranges::min({4, 3, 2}, {}, cost);
+  if (many) return std::ranges::min({2, 0}, {}, cost);
+  return strided ? std::ranges::min({4, 2, 0}, {}, cost) : std::ranges::min({4, 3, 2}, {}, cost);
 }
 
 // To quantise a row and to scale its sums back costs as much as some twenty products of each number.
@@ -146,7 +158,7 @@ void select_int8(Graph& graph, bool over_winograd) {
     if (node.inputs.empty()) continue;
     const int64_t channels = graph.nodes[node.inputs[0]].channels;
     if (auto* conv = std::get_if<Conv2d>(&node.op))
-      conv->int8 = suits_int8(*conv, channels) && (over_winograd || conv->winograd_tile <= 2);
+      conv->int8 = suits_int8(*conv, channels) && (over_winograd || conv->winograd_tile <= 2 || conv->stride[0] == 2);
     if (auto* linear = std::get_if<Linear>(&node.op)) linear->int8 = suits_int8(channels, linear->out_features);
   }
 }
@@ -157,7 +169,7 @@ void select_winograd(Graph& graph, std::span<const Shape> shapes) {
     if (!conv) continue;
     const int64_t channels = graph.nodes[graph.nodes[i].inputs[0]].channels;
     if (suits_winograd(*conv, channels))
-      conv->winograd_tile = winograd_tile(channels * conv->out_channels, shapes.empty() ? Shape{} : shapes[i]);
+      conv->winograd_tile = winograd_tile(*conv, channels, shapes.empty() ? Shape{} : shapes[i]);
   }
 }
 

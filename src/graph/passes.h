@@ -12,12 +12,12 @@ namespace wimm {
 // drops identities. Values in `outputs` stay available; their ids are updated, as are the network's own.
 void fuse(Network& network, std::span<NodeId> outputs);
 
-// Marks the 3×3 convolutions that Winograd's algorithm computes faster, for values of these shapes (by node; none where
+// Marks the convolutions that Winograd's algorithm computes faster, for values of these shapes (by node; none where
 // they are not known). Its rounding error is about ten times that of the direct sum: 1e-5 of the output's range.
 void select_winograd(Graph& graph, std::span<const Shape> shapes);
 
 // Marks the convolutions and linear layers that integers compute faster, for models with int8 weights; after
-// select_winograd, whose layers are among them only if `over_winograd`.
+// select_winograd, whose layers of stride 1 in tiles of three pixels or more are among them only if `over_winograd`.
 void select_int8(Graph& graph, bool over_winograd);
 
 // For each node, whether one of `outputs` needs it.

@@ -6,6 +6,7 @@
 #include "graph/shapes.h"
 #include "kernels/activations.h"
 #include "kernels/conv2d.h"
+#include "kernels/gemm_tile.h"
 #include "kernels/simd.h"
 
 namespace wimm {
@@ -56,8 +57,10 @@ class DepthwiseKernel final : public Kernel {
       for (int64_t piece = begin; piece < end; ++piece)
         for (int64_t i = piece * tasks_ / pieces_; i < (piece + 1) * tasks_ / pieces_; ++i) {
           const int64_t image = i / blocks_ / strips_, strip = i / blocks_ % strips_;
-          convolve(inputs[0] + image * in_[1] * in_[2] * in_stride_, strip * strip_rows_, i % blocks_,
-                   scratch + piece * scratch_floats_, output + image * out_[1] * out_[2] * out_stride_);
+          const float* const pixels = inputs[0] + image * in_[1] * in_[2] * in_stride_;
+          if (i % blocks_ == 0) bring_strip(pixels, strip * strip_rows_);
+          convolve(pixels, strip * strip_rows_, i % blocks_, scratch + piece * scratch_floats_,
+                   output + image * out_[1] * out_[2] * out_stride_);
         }
     });
   }
@@ -68,6 +71,16 @@ class DepthwiseKernel final : public Kernel {
   // Rows (axis 0) or columns (1) of the padded input that so many of the output need.
   int64_t covered(int64_t count, int axis) const {
     return (count - 1) * op_.stride[axis] + (op_.kernel[axis] - 1) * op_.dilation[axis] + 1;
+  }
+
+  // Brings what rows of the output from `first` on need, and those before did not, into cache.
+  void bring_strip(const float* image, int64_t first) const {
+    const int64_t top = first * op_.stride[0] - padding_.top;
+    const int64_t begin = first == 0 ? 0 : std::clamp<int64_t>(top + covered(0, 0), 0, in_[1]),
+                  end = std::clamp<int64_t>(top + covered(std::min(strip_rows_, out_[1] - first), 0), begin, in_[1]);
+    const auto* bytes = reinterpret_cast<const std::byte*>(image);
+    const int64_t row_bytes = in_[2] * in_stride_ * static_cast<int64_t>(sizeof(float));
+    bring_to_cache(bytes + begin * row_bytes, bytes + end * row_bytes);
   }
 
   // Rows of the output from `first` on, of one block of channels.

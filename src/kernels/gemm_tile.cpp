@@ -69,15 +69,20 @@ static_assert(std::size(multiply_rows) == most_tile_rows + 1);
 
 void multiply_tile(const GemmTile& tile, int64_t rows) { multiply_rows[rows](tile); }
 
-void WeightStream::read_block() {
-  constexpr ptrdiff_t block = 64 << 10, line = 64;
-  const std::byte* const end = next_ + std::min(block, end_ - next_);
-  for (; next_ + line <= end; next_ += line) {
+void bring_to_cache(const std::byte* begin, const std::byte* end) {
+  constexpr ptrdiff_t line = 64;
+  for (; end - begin >= line; begin += line) {
     int32_t word;
-    std::memcpy(&word, next_, sizeof word);
+    std::memcpy(&word, begin, sizeof word);
     asm volatile("" ::"r"(word));  // else compilers leave out a load whose result is not used
   }
-  next_ = end;
+}
+
+void WeightStream::read_block() {
+  constexpr ptrdiff_t block = 64 << 10;
+  const std::byte* const begin = next_;
+  next_ += std::min(block, end_ - next_);
+  bring_to_cache(begin, next_);
 }
 
 void multiply_panels(const float* const* a, int64_t rows, int64_t depth, const float* b, int64_t columns, float* c) {

@@ -29,8 +29,11 @@ struct GemmTile {
 // Of 1 to `most_tile_rows` rows.
 void multiply_tile(const GemmTile& tile, int64_t rows);
 
-// Brings weights that tiles read one after the other into cache, from where memory has them. All lines of a block are
-// asked for at once: a tile by itself asks for few, and waits for each.
+// Asks for all lines of a block at once, before they are read a few at a time, each of which would be waited for:
+// WebAssembly has no prefetch.
+void bring_to_cache(const std::byte* begin, const std::byte* end);
+
+// Brings weights that tiles read one after the other into cache, from where memory has them.
 class WeightStream {
  public:
   WeightStream(const void* begin, const void* end)

@@ -1,8 +1,14 @@
-// 3×3 convolution of stride 1 by Winograd's algorithm (arXiv 1509.09308): each tile of the output, n × n, comes from a
-// tile d of the input, (n + 2)², and a filter g: Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A. Summed over input channels, the elementwise
-// product is (n + 2)² matrix products, [tiles, in] · [in, out]. F(4×4, 3×3) takes 36 products for 16 outputs instead of
-// 144, and weights of four times their size; F(3×3, 3×3) 25 for 9 instead of 81, and 2.8 times; F(2×2, 3×3) 16 for 4
-// instead of 36, and 1.8 times. Tiles go through in chunks that stay in cache.
+// Convolution by Winograd's algorithm (arXiv 1509.09308): each tile of the output comes from a tile d of the input, its
+// window, and a filter g: Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A. Summed over input channels, each product of the elementwise one is
+// a matrix product, [tiles, in] · [in, out]. Tiles go through in chunks that stay in cache.
+//
+// | along a line      | products | instead of | in both dimensions | weights' size, then |
+// | F(2, 3)           |        4 |          6 |       16 for 36    | 1.8 times           |
+// | F(3, 3)           |        5 |          9 |       25 for 81    | 2.8                 |
+// | F(4, 3)           |        6 |         12 |       36 for 144   | 4; along one, 2     |
+// | F(2, 3), stride 2 |        5 |          6 |       25 for 36    | 1.8                 |
+// | F(4, 3), stride 2 |        9 |         12 |       81 for 144   | 4                   |
+// | F(4, 7)           |       10 |         28 |                    | along one, 1.4      |
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -13,15 +19,34 @@
 #include "kernels/xnnpack.h"
 
 namespace wimm {
+
+// Of F(4, 7)'s points ±p, and Π (x - p²). Other files could write them, as far as compilers know: see `constant`.
+struct PointPair {
+  float point, factor;  // 1 / (2p² · Π (p² - q²)), over the other points q
+  float others[3];      // coefficients of Π (x - q²)
+};
+PointPair point_pairs[] = {{1, -32.0f / 63, {-9.0f / 16, 217.0f / 64, -77.0f / 16}},
+                           {2, 8.0f / 2475, {-9.0f / 64, 61.0f / 64, -29.0f / 16}},
+                           {0.5f, -512.0f / 225, {-9.0f / 4, 109.0f / 16, -89.0f / 16}},
+                           {0.75f, 32768.0f / 17325, {-1, 21.0f / 4, -21.0f / 4}}};
+float all_points[] = {9.0f / 16, -253.0f / 64, 525.0f / 64, -93.0f / 16};
+
 namespace {
 
-constexpr size_t chunk_bytes = 768 << 10;  // of transformed tiles, in and out
-constexpr int64_t apart =
-    16;  // floats, of a product's tiles from the next: a tile's are written to other sets of the cache
+// Of transformed tiles, in and out; as many as of weights where those are more, since each chunk reads them all.
+constexpr int64_t chunk_bytes = 768 << 10;
+// Floats, of a product's tiles from the next: a tile's are written to other sets of the cache.
+constexpr int64_t apart = 16;
 
-struct F2 {
-  static constexpr int64_t tile = 2, window = 4;
+// An algorithm along one dimension: `tile` outputs, `stride` apart, of a filter of so many `taps` come from a `window`
+// of as many inputs as there are products. Products share their weights where those have fewer `filters`.
+template <int64_t tile_, int64_t taps_>
+struct Stride1 {
+  static constexpr int64_t tile = tile_, taps = taps_, stride = 1, window = tile + taps - 1, filters = window;
+  static constexpr int64_t filter_of(int64_t product) { return product; }
+};
 
+struct F2 : Stride1<2, 3> {
   // G · g for one column (or row).
   static void transform_filter(const std::array<f32x4, 3>& g, std::array<f32x4, window>& out) {
     const f32x4 half = constant<0.5f>(), ends = half * (g[0] + g[2]), middle = half * g[1];
@@ -44,9 +69,7 @@ struct F2 {
   }
 };
 
-struct F3 {
-  static constexpr int64_t tile = 3, window = 5;
-
+struct F3 : Stride1<3, 3> {
   static void transform_filter(const std::array<f32x4, 3>& g, std::array<f32x4, window>& out) {
     const f32x4 sixth = constant<1.0f / 6>(), third = constant<1.0f / 3>();
     out[0] = constant<0.5f>() * g[0];
@@ -71,9 +94,7 @@ struct F3 {
   }
 };
 
-struct F4 {
-  static constexpr int64_t tile = 4, window = 6;
-
+struct F4 : Stride1<4, 3> {
   static void transform_filter(const std::array<f32x4, 3>& g, std::array<f32x4, window>& out) {
     const f32x4 sixth = constant<-1.0f / 6>(), ends = sixth * (g[0] + g[2]), middle = sixth * g[1];
     const f32x4 ends2 = constant<1.0f / 24>() * (g[0] + constant<4.0f>() * g[2]),
@@ -105,51 +126,171 @@ struct F4 {
   }
 };
 
-// G · g · Gᵀ for each filter g: of weight [width, in, 3, 3] the weights of a panel of each product, [in, 8]. A panel is
-// `width` columns wide, four or eight: where there are four, they come twice. A function of its own, and called from
-// two places, since an engine begins to run the optimised code of a function when it is called, not in the midst of it.
-template <class F>
+// Of two taps: F(2, 2) and F(4, 2), whose windows are F(2, 3)'s of one input less, and F(3, 3)'s.
+struct F22 {
+  static void transform_filter(f32x4 g0, f32x4 g1, f32x4* out) {
+    out[0] = g0;
+    out[1] = g0 + g1;
+    out[2] = g1;
+  }
+  static void transform_input(const std::array<f32x4, 3>& d, std::array<f32x4, 3>& out) {
+    out[0] = d[0] - d[1];
+    out[1] = d[1];
+    out[2] = d[2] - d[1];
+  }
+  static void transform_output(const f32x4* m, std::array<f32x4, 2>& out) {
+    out[0] = m[0] + m[1];
+    out[1] = m[1] + m[2];
+  }
+};
+struct F42 {
+  static void transform_filter(f32x4 g0, f32x4 g1, f32x4* out) {
+    out[0] = constant<0.5f>() * g0;
+    out[1] = constant<-0.5f>() * (g0 + g1);
+    out[2] = constant<1.0f / 6>() * (g1 - g0);
+    out[3] = multiply_add(constant<1.0f / 3>(), g1, constant<1.0f / 6>() * g0);
+    out[4] = g1;
+  }
+  static void transform_input(const std::array<f32x4, 5>& d, std::array<f32x4, 5>& out) { F3::transform_input(d, out); }
+  static void transform_output(const f32x4* m, std::array<f32x4, 4>& out) {
+    const f32x4 sum = m[1] + m[2], difference = m[1] - m[2];
+    out[0] = m[0] + sum + m[3];
+    out[1] = difference + (m[3] + m[3]);
+    out[2] = multiply_add(constant<4.0f>(), m[3], sum);
+    out[3] = multiply_add(constant<8.0f>(), m[3], difference) + m[4];
+  }
+};
+
+// Three taps at stride 2: the outer two by Even over the even inputs, and, as they are, the middle one's products with
+// the odd inputs.
+template <int64_t tile_, class Even>
+struct Stride2 {
+  static constexpr int64_t tile = tile_, taps = 3, stride = 2, window = 2 * tile + 1, even = tile + 1,
+                           filters = even + 1;
+  static constexpr int64_t filter_of(int64_t product) { return std::min(product, even); }
+
+  static void transform_filter(const std::array<f32x4, 3>& g, std::array<f32x4, filters>& out) {
+    Even::transform_filter(g[0], g[2], out.data());
+    out[even] = g[1];
+  }
+  static void transform_input(const std::array<f32x4, window>& d, std::array<f32x4, window>& out) {
+    std::array<f32x4, even> inputs, products;
+    for (int64_t i = 0; i < even; ++i) inputs[i] = d[2 * i];
+    Even::transform_input(inputs, products);
+    for (int64_t i = 0; i < even; ++i) out[i] = products[i];
+    for (int64_t i = 0; i < tile; ++i) out[even + i] = d[2 * i + 1];
+  }
+  static void transform_output(const std::array<f32x4, window>& m, std::array<f32x4, tile>& out) {
+    Even::transform_output(m.data(), out);
+    for (int64_t i = 0; i < tile; ++i) out[i] += m[even + i];
+  }
+};
+using F2Stride2 = Stride2<2, F22>;
+using F4Stride2 = Stride2<4, F42>;
+
+// Seven taps, by the values of polynomials at 0, ∞, and ±p for these p.
+struct F47 : Stride1<4, 7> {
+  static void transform_filter(const std::array<f32x4, 7>& g, std::array<f32x4, window>& out) {
+    out[0] = constant<16.0f / 9>() * g[0];
+    out[9] = g[6];
+    for (int64_t i = 0; i < 4; ++i) {
+      const f32x4 p = splat(point_pairs[i].point), square = p * p, factor = splat(point_pairs[i].factor);
+      const f32x4 even = ((g[6] * square + g[4]) * square + g[2]) * square + g[0],
+                  odd = ((g[5] * square + g[3]) * square + g[1]) * p;
+      out[1 + 2 * i] = factor * (even + odd);
+      out[2 + 2 * i] = factor * (even - odd);
+    }
+  }
+  static void transform_input(const std::array<f32x4, window>& d, std::array<f32x4, window>& out) {
+    // c0 · d[first] + c1 · d[first + 2] + … + d[first + 2 · count]
+    const auto polynomial = [&](const float* c, int64_t count, int64_t first) {
+      f32x4 sum = d[first + 2 * count];
+      for (int64_t k = 0; k < count; ++k) sum = multiply_add(splat(c[k]), d[first + 2 * k], sum);
+      return sum;
+    };
+    out[0] = polynomial(all_points, 4, 0);
+    out[9] = polynomial(all_points, 4, 1);
+    for (int64_t i = 0; i < 4; ++i) {
+      const PointPair& pair = point_pairs[i];
+      const f32x4 even = polynomial(pair.others, 3, 2), odd = splat(pair.point) * polynomial(pair.others, 3, 1);
+      out[1 + 2 * i] = even + odd;
+      out[2 + 2 * i] = even - odd;
+    }
+  }
+  static void transform_output(const std::array<f32x4, window>& m, std::array<f32x4, tile>& out) {
+    out = {m[0], f32x4{}, f32x4{}, m[9]};
+    for (int64_t i = 0; i < 4; ++i) {
+      const f32x4 p = splat(point_pairs[i].point), square = p * p;
+      const f32x4 even = m[1 + 2 * i] + m[2 + 2 * i], odd = p * (m[1 + 2 * i] - m[2 + 2 * i]);
+      out[0] += even;
+      out[1] += odd;
+      out[2] = multiply_add(square, even, out[2]);
+      out[3] = multiply_add(square, odd, out[3]);
+    }
+  }
+};
+
+// Nothing, along the dimension in which a filter has but one tap.
+struct One : Stride1<1, 1> {
+  static void transform_filter(const std::array<f32x4, 1>& g, std::array<f32x4, 1>& out) { out = g; }
+  static void transform_input(const std::array<f32x4, 1>& d, std::array<f32x4, 1>& out) { out = d; }
+  static void transform_output(const std::array<f32x4, 1>& m, std::array<f32x4, 1>& out) { out = m; }
+};
+
+// G · g · Gᵀ for each filter g: of weight [width, in, Y::taps, X::taps] the weights of a panel of each, [in, 8]. A
+// panel is `width` columns wide, four or eight: where there are four, they come twice. A function of its own, and
+// called from two places, since an engine begins to run the optimised code of a function when it is called, not in the
+// midst of it.
+template <class Y, class X>
 [[gnu::noinline]] void transform_panel(const float* weight, int64_t width, int64_t in,
-                                       const std::array<float*, F::window * F::window>& to) {
-  constexpr int64_t window = F::window;
+                                       const std::array<float*, Y::filters * X::filters>& to) {
+  constexpr int64_t taps = Y::taps * X::taps;
   for (int64_t c = 0; c < in; ++c)
     for (int64_t half = 0; half < panel_columns; half += 4) {
-      const float *g0 = weight + (std::min(half, width - 4) * in + c) * 9, *g1 = g0 + in * 9, *g2 = g1 + in * 9,
-                  *g3 = g2 + in * 9;
-      std::array<f32x4, 9> g;
-      for (int64_t k = 0; k < 9; ++k) g[k] = f32x4{g0[k], g1[k], g2[k], g3[k]};
-      std::array<std::array<f32x4, window>, 3> columns;  // G · g, by column of g
-      for (int64_t x = 0; x < 3; ++x) F::transform_filter({g[x], g[3 + x], g[6 + x]}, columns[x]);
-      for (int64_t i = 0; i < window; ++i) {
-        std::array<f32x4, window> row;
-        F::transform_filter({columns[0][i], columns[1][i], columns[2][i]}, row);
-        for (int64_t j = 0; j < window; ++j) store(to[i * window + j] + c * panel_columns + half, row[j]);
+      const float *g0 = weight + (std::min(half, width - 4) * in + c) * taps, *g1 = g0 + in * taps,
+                  *g2 = g1 + in * taps, *g3 = g2 + in * taps;
+      std::array<f32x4, taps> g;
+      for (int64_t k = 0; k < taps; ++k) g[k] = f32x4{g0[k], g1[k], g2[k], g3[k]};
+      std::array<std::array<f32x4, Y::filters>, X::taps> columns;  // G · g, by column of g
+      for (int64_t x = 0; x < X::taps; ++x) {
+        std::array<f32x4, Y::taps> column;
+        for (int64_t y = 0; y < Y::taps; ++y) column[y] = g[y * X::taps + x];
+        Y::transform_filter(column, columns[x]);
+      }
+      for (int64_t i = 0; i < Y::filters; ++i) {
+        std::array<f32x4, X::taps> row;
+        std::array<f32x4, X::filters> result;
+        for (int64_t x = 0; x < X::taps; ++x) row[x] = columns[x][i];
+        X::transform_filter(row, result);
+        for (int64_t j = 0; j < X::filters; ++j) store(to[i * X::filters + j] + c * panel_columns + half, result[j]);
       }
     }
 }
 
-template <class F>
+// Y along the lines' numbers and X along lines, or the other way round where the kernel has one column.
+template <class Y, class X>
 class WinogradKernel final : public Kernel {
  public:
-  static constexpr int64_t tile = F::tile, window = F::window, products = window * window;
+  static constexpr int64_t products = Y::window * X::window, filters = Y::filters * X::filters;
 
   WinogradKernel(const Conv2d& op, int64_t in_channels, const Strides& strides, std::string_view layer,
                  ParameterReader& reader)
-      : activation_(op.activation),
+      : op_(op),
         range_(output_range(op.activation)),
-        padding_(op.padding),
+        across_(op.kernel[0] != Y::taps),
         in_(in_channels),
         out_(op.out_channels),
         in_stride_(strides.inputs[0]),
         out_stride_(strides.output) {
-    gemms_.reserve(products);
-    for (int64_t p = 0; p < products; ++p) gemms_.emplace_back(out_, in_);
+    gemms_.reserve(filters);
+    for (int64_t f = 0; f < filters; ++f) gemms_.emplace_back(out_, in_);
+    zeros_.resize(static_cast<size_t>(in_));
     FoldedWeights weights = read_folded(op, layer, reader);
     bias_ = std::move(weights.bias);
     const auto transform = [&](int64_t panel, int64_t width) {
-      std::array<float*, products> to;
-      for (int64_t p = 0; p < products; ++p) to[p] = gemms_[p].open_panel(panel);
-      transform_panel<F>(&weights.weight[panel * panel_columns * in_ * 9], width, in_, to);
+      std::array<float*, filters> to;
+      for (int64_t f = 0; f < filters; ++f) to[f] = gemms_[f].open_panel(panel);
+      transform_panel<Y, X>(&weights.weight[panel * panel_columns * in_ * Y::taps * X::taps], width, in_, to);
     };
     const int64_t whole = out_ / panel_columns;
     reader.pool().parallel_for(whole, 1, [&](int64_t begin, int64_t end) {
@@ -159,13 +300,21 @@ class WinogradKernel final : public Kernel {
   }
 
   size_t reshape(std::span<const Shape> inputs, const Shape& output, ThreadPool&) override {
-    input_ = inputs[0];
-    output_ = output;
-    rows_ = (output[1] + tile - 1) / tile;
-    columns_ = (output[2] + tile - 1) / tile;
+    const PaddedImage padded = padded_image(op_, inputs[0], output);
+    input_ = {{inputs[0][1], inputs[0][2]}, {inputs[0][2] * in_stride_, in_stride_}};
+    output_ = {{output[1], output[2]}, {output[2] * out_stride_, out_stride_}};
+    before_ = padded.before;
+    if (across_) {
+      input_.turn();
+      output_.turn();
+      std::swap(before_[0], before_[1]);
+    }
+    rows_ = (output_.size[0] + Y::tile - 1) / Y::tile;
+    columns_ = (output_.size[1] + X::tile - 1) / X::tile;
     tiles_ = output[0] * rows_ * columns_;
     const int64_t tile_bytes = products * (in_ + out_) * static_cast<int64_t>(sizeof(float));
-    const int64_t chunks = std::max<int64_t>(1, tiles_ * tile_bytes / static_cast<int64_t>(chunk_bytes));
+    const int64_t most_bytes = std::max(chunk_bytes, static_cast<int64_t>(weight_bytes()));
+    const int64_t chunks = std::max<int64_t>(1, tiles_ * tile_bytes / most_bytes);
     chunk_ = std::min((tiles_ + chunks - 1) / chunks, Gemm::most_rows);
     in_step_ = chunk_ * in_ + apart;
     out_step_ = chunk_ * out_ + apart;
@@ -182,8 +331,10 @@ class WinogradKernel final : public Kernel {
         for (int64_t i = begin; i < end; ++i) gather(inputs[0], first + i, in_tiles + i * in_);
       });
       pool.parallel_for(products, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t p = begin; p < end; ++p)
-          gemms_[p].multiply(in_tiles + p * in_step_, in_, count, out_tiles + p * out_step_, out_);
+        for (int64_t p = begin; p < end; ++p) {
+          const Gemm& gemm = gemms_[Y::filter_of(p / X::window) * X::filters + X::filter_of(p % X::window)];
+          gemm.multiply(in_tiles + p * in_step_, in_, count, out_tiles + p * out_step_, out_);
+        }
       });
       pool.parallel_for(count, grain, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) scatter(out_tiles + i * out_, first + i, output);
@@ -191,41 +342,58 @@ class WinogradKernel final : public Kernel {
     }
   }
 
-  size_t weight_bytes() const override { return products * gemms_[0].weight_bytes(); }
+  size_t weight_bytes() const override { return filters * gemms_[0].weight_bytes(); }
 
  private:
-  using Column = std::array<f32x4, window>;
+  // Lines of pixels, in Y's and X's dimension: how many there are, and floats from one to the next.
+  struct Image {
+    Size2d size{}, step{};
+
+    void turn() {
+      std::swap(size[0], size[1]);
+      std::swap(step[0], step[1]);
+    }
+  };
 
   struct Place {
     int64_t image, y, x;
   };
   Place place(int64_t index) const {
     const int64_t per_image = rows_ * columns_;
-    return {index / per_image, index % per_image / columns_ * tile, index % columns_ * tile};
+    return {index / per_image, index % per_image / columns_ * Y::tile, index % columns_ * X::tile};
   }
 
   // Bᵀ d B of tile `index`, zeros beyond the image's edges.
   void gather(const float* input, int64_t index, float* to) const {
     const Place p = place(index);
-    const int64_t top = p.y - padding_.top, left = p.x - padding_.left, height = input_[1], width = input_[2];
-    const float* image = input + p.image * height * width * in_stride_;
-    const int64_t next = in_step_;
-    for (int64_t c = 0; c < in_; c += 4) {
-      std::array<Column, window> columns;  // Bᵀ d, by column of d
-      for (int64_t j = 0; j < window; ++j) {
-        Column d;
-        const bool inside = left + j >= 0 && left + j < width;
-        for (int64_t i = 0; i < window; ++i)
-          d[i] = inside && top + i >= 0 && top + i < height
-                     ? load(image + ((top + i) * width + left + j) * in_stride_ + c)
-                     : f32x4{};
-        F::transform_input(d, columns[j]);
+    const int64_t top = p.y * Y::stride - before_[0], left = p.x * X::stride - before_[1];
+    const float* image = input + p.image * input_.size[0] * input_.size[1] * in_stride_;
+    const float* pixels[X::window][Y::window];
+    for (int64_t j = 0; j < X::window; ++j)
+      for (int64_t i = 0; i < Y::window; ++i) {
+        const int64_t y = top + i, x = left + j;
+        const bool inside = y >= 0 && y < input_.size[0] && x >= 0 && x < input_.size[1];
+        pixels[j][i] = inside ? image + y * input_.step[0] + x * input_.step[1] : zeros_.data();
       }
-      for (int64_t i = 0; i < window; ++i) {
-        Column row, result;
-        for (int64_t j = 0; j < window; ++j) row[j] = columns[j][i];
-        F::transform_input(row, result);
-        for (int64_t j = 0; j < window; ++j) store(to + (i * window + j) * next + c, result[j]);
+    const auto channels = static_cast<ptrdiff_t>(in_), next = static_cast<ptrdiff_t>(in_step_);
+    for (ptrdiff_t c = 0; c < channels; c += 4) {
+      std::array<f32x4, X::window> rows[Y::window];  // Bᵀ d
+#pragma GCC unroll 1
+      for (ptrdiff_t j = 0; j < X::window; ++j) {
+        std::array<f32x4, Y::window> d, column;
+#pragma GCC unroll 10
+        for (ptrdiff_t i = 0; i < Y::window; ++i) d[i] = load(pixels[j][i] + c);
+        Y::transform_input(d, column);
+#pragma GCC unroll 10
+        for (ptrdiff_t i = 0; i < Y::window; ++i) rows[i][j] = column[i];
+      }
+      float* product = to + c;
+#pragma GCC unroll 1
+      for (ptrdiff_t i = 0; i < Y::window; ++i) {
+        std::array<f32x4, X::window> row = rows[i], result;
+        X::transform_input(row, result);
+#pragma GCC unroll 10
+        for (ptrdiff_t j = 0; j < X::window; ++j, product += next) store(product, result[j]);
       }
     }
   }
@@ -233,44 +401,57 @@ class WinogradKernel final : public Kernel {
   // activation(Aᵀ m A + bias) of tile `index`, cut at the image's edges.
   void scatter(const float* from, int64_t index, float* output) const {
     const Place p = place(index);
-    const int64_t height = output_[1], width = output_[2];
-    const int64_t rows = std::min(tile, height - p.y), columns = std::min(tile, width - p.x);
-    float* corner = output + ((p.image * height + p.y) * width + p.x) * out_stride_;
-    const int64_t next = out_step_;
+    const auto rows = static_cast<ptrdiff_t>(std::min(Y::tile, output_.size[0] - p.y)),
+               columns = static_cast<ptrdiff_t>(std::min(X::tile, output_.size[1] - p.x)),
+               row_step = static_cast<ptrdiff_t>(output_.step[0]),
+               column_step = static_cast<ptrdiff_t>(output_.step[1]);
+    float* corner = output + p.image * output_.size[0] * output_.size[1] * out_stride_ + p.y * output_.step[0] +
+                    p.x * output_.step[1];
+    const auto channels = static_cast<ptrdiff_t>(out_), next = static_cast<ptrdiff_t>(out_step_);
     const f32x4 low = splat(range_.first), high = splat(range_.second);
-    for (int64_t c = 0; c < out_; c += 4) {
-      std::array<std::array<f32x4, tile>, window> partial;  // Aᵀ m, by column of m
-      for (int64_t j = 0; j < window; ++j) {
-        Column m;
-        for (int64_t i = 0; i < window; ++i) m[i] = load(from + (i * window + j) * next + c);
-        F::transform_output(m, partial[j]);
+    for (ptrdiff_t c = 0; c < channels; c += 4) {
+      std::array<f32x4, Y::window> partial[X::tile];  // m A, by column
+      const float* product = from + c;
+#pragma GCC unroll 1
+      for (ptrdiff_t i = 0; i < Y::window; ++i) {
+        std::array<f32x4, X::window> m;
+        std::array<f32x4, X::tile> row;
+#pragma GCC unroll 10
+        for (ptrdiff_t j = 0; j < X::window; ++j, product += next) m[j] = load(product);
+        X::transform_output(m, row);
+#pragma GCC unroll 4
+        for (ptrdiff_t j = 0; j < X::tile; ++j) partial[j][i] = row[j];
       }
       const f32x4 bias = load(&bias_[c]);
-      for (int64_t i = 0; i < rows; ++i) {
-        Column row;
-        std::array<f32x4, tile> result;
-        for (int64_t j = 0; j < window; ++j) row[j] = partial[j][i];
-        F::transform_output(row, result);
-        for (int64_t j = 0; j < columns; ++j)
-          store(corner + (i * width + j) * out_stride_ + c, min(max(result[j] + bias, low), high));
+#pragma GCC unroll 1
+      for (ptrdiff_t j = 0; j < columns; ++j) {
+        const std::array<f32x4, Y::window> m = partial[j];
+        std::array<f32x4, Y::tile> column;
+        Y::transform_output(m, column);
+        float* pixel = corner + j * column_step + c;
+#pragma GCC unroll 4
+        for (ptrdiff_t i = 0; i < Y::tile; ++i, pixel += row_step)
+          if (i < rows) store(pixel, min(max(column[i] + bias, low), high));
       }
     }
-    if (is_clamp(activation_)) return;
+    if (is_clamp(op_.activation)) return;
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < columns; ++j) {
-        float* const pixel = corner + (i * width + j) * out_stride_;
-        apply_activation(activation_, pixel, pixel, out_);
+        float* const pixel = corner + i * output_.step[0] + j * output_.step[1];
+        apply_activation(op_.activation, pixel, pixel, out_);
       }
   }
 
-  Activation activation_;
+  Conv2d op_;
   std::pair<float, float> range_;  // of results before the activation, where that is a clamp
-  Padding padding_;
+  bool across_;
   int64_t in_, out_;                // channels
   int64_t in_stride_, out_stride_;  // of pixels
   std::vector<float> bias_;
-  std::vector<Gemm> gemms_;  // by product
-  Shape input_, output_;
+  std::vector<float> zeros_;  // a pixel beyond the edges
+  std::vector<Gemm> gemms_;   // by filter
+  Image input_, output_;
+  Size2d before_{};  // zeros around the input
   int64_t rows_ = 0, columns_ = 0, tiles_ = 0, chunk_ = 0;
   int64_t in_step_ = 0, out_step_ = 0;  // from a product to the next, in floats
 };
@@ -279,10 +460,13 @@ class WinogradKernel final : public Kernel {
 
 std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, const Strides& strides,
                                       std::string_view layer, ParameterReader& reader) {
-  const auto make = [&]<class F>(F) -> std::unique_ptr<Kernel> {
-    return std::make_unique<WinogradKernel<F>>(op, channels, strides, layer, reader);
+  const auto make = [&]<class Y, class X>(Y, X) -> std::unique_ptr<Kernel> {
+    return std::make_unique<WinogradKernel<Y, X>>(op, channels, strides, layer, reader);
   };
-  return op.winograd_tile == 2 ? make(F2{}) : op.winograd_tile == 3 ? make(F3{}) : make(F4{});
+  const auto [height, width] = op.kernel;
+  if (height != width) return std::max(height, width) == 7 ? make(One{}, F47{}) : make(One{}, F4{});
+  if (op.stride[0] == 2) return op.winograd_tile == 2 ? make(F2Stride2{}, F2Stride2{}) : make(F4Stride2{}, F4Stride2{});
+  return op.winograd_tile == 2 ? make(F2{}, F2{}) : op.winograd_tile == 3 ? make(F3{}, F3{}) : make(F4{}, F4{});
 }
 
 }  // namespace wimm

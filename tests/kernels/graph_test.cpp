@@ -127,25 +127,49 @@ TEST_CASE("convolutions in integers err by the steps of 7 and 8 bits alone") {
 }
 
 TEST_CASE("Winograd's algorithm stays within 1e-5 of the output's range, at every edge") {
-  for (int64_t height : {1, 4, 7, 14, 33})
-    for (int64_t width : {3, 8, 30})
-      for (int64_t pad : {0, 1, 2}) {
-        if (height + 2 * pad < 3) continue;
-        INFO("height ", height, ", width ", width, ", padding ", pad);
-        const auto build = [&](Scope s, NodeId x) {
-          const ConvOptions options{.out_channels = 20, .kernel = 3, .padding = nn::padding(pad), .bias = true};
-          return s.activate("act", s.batch_norm("bn", s.conv2d("conv", x, options)), Activation::silu);
-        };
-        CHECK(error_of({2, 32, height, width}, build) < 1e-5);
-        CHECK(error_of({2, 32, height, width}, build, 2) < 1e-5);
-      }
+  for (int64_t stride : {1, 2})
+    for (int64_t height : {1, 4, 7, 14, 33})
+      for (int64_t width : {3, 8, 30})
+        for (int64_t pad : {0, 1, 2}) {
+          if (height + 2 * pad < 3) continue;
+          INFO("stride ", stride, ", height ", height, ", width ", width, ", padding ", pad);
+          const auto build = [&](Scope s, NodeId x) {
+            const ConvOptions options{
+                .out_channels = 20, .kernel = 3, .stride = stride, .padding = nn::padding(pad), .bias = true};
+            return s.activate("act", s.batch_norm("bn", s.conv2d("conv", x, options)), Activation::silu);
+          };
+          CHECK(error_of({2, 32, height, width}, build) < 1e-5);
+          CHECK(error_of({2, 32, height, width}, build, 2) < 1e-5);
+        }
+}
+
+TEST_CASE("Winograd's algorithm stays within 1e-5 of the output's range along a line, and with TensorFlow's padding") {
+  for (Size2d kernel : {Size2d{1, 7}, {7, 1}, {1, 3}, {3, 1}, {3, 3}})
+    for (int64_t stride : {1, 2})
+      for (bool same : {false, true})
+        for (Size2d size : {Size2d{17, 17}, {3, 14}, {9, 8}, {7, 1}}) {
+          INFO("kernel ", kernel[0], "×", kernel[1], ", stride ", stride, ", same ", same, ", image ", size[0], "×",
+               size[1]);
+          const auto build = [&](Scope s, NodeId x) {
+            const Padding padding{
+                .top = kernel[0] / 2, .left = kernel[1] / 2, .bottom = kernel[0] / 2, .right = kernel[1] / 2};
+            const ConvOptions options{.out_channels = 20,
+                                      .kernel = {kernel[0], kernel[1]},
+                                      .stride = stride,
+                                      .padding = same ? nn::tf_same : padding,
+                                      .bias = true};
+            return s.activate("act", s.conv2d("conv", x, options), Activation::relu);
+          };
+          CHECK(error_of({2, 160, size[0], size[1]}, build) < 1e-5);
+          CHECK(error_of({2, 16, size[0], size[1]}, build, 2) < 1e-5);
+        }
 }
 
 TEST_CASE("Winograd's tiles are those that take the fewest products and weights") {
-  const auto tile = [](int64_t channels, Shape shape) {
+  const auto tile = [](int64_t channels, Shape shape, int64_t stride = 1) {
     Graph graph;
     const Scope scope(graph);
-    const ConvOptions options{.out_channels = channels, .kernel = 3, .padding = nn::padding(1)};
+    const ConvOptions options{.out_channels = channels, .kernel = 3, .stride = stride, .padding = nn::padding(1)};
     scope.conv2d("conv", scope.input(channels), options);
     select_winograd(graph, std::vector<Shape>(graph.nodes.size(), shape));
     return std::get<Conv2d>(graph.nodes.back().op).winograd_tile;
@@ -157,6 +181,9 @@ TEST_CASE("Winograd's tiles are those that take the fewest products and weights"
   CHECK(tile(512, {1, 28, 28, 512}) == 2);
   CHECK(tile(512, {}) == 2);
   CHECK(tile(256, {}) == 4);
+  CHECK(tile(128, {1, 28, 28, 128}, 2) == 4);
+  CHECK(tile(256, {1, 14, 14, 256}, 2) == 2);
+  CHECK(tile(512, {1, 7, 7, 512}, 2) == 0);
 }
 
 TEST_CASE("Winograd's algorithm keeps that where there are so many weights that it takes smaller tiles") {
