@@ -10,7 +10,7 @@
 namespace wimm {
 namespace {
 
-constexpr int64_t depth_block = 512;  // whose weights stay in the first cache
+constexpr int64_t group_floats = 32 << 10;  // of the weights of some panels, which stay in the second cache
 
 // Rows [width, depth] become columns: [depth, 8], zeros beyond `width`. Four by eight at a time, since most of the time
 // of loading goes by here, and in the slower tier of new WebAssembly.
@@ -55,44 +55,36 @@ void Gemm::multiply(const float* x, int64_t x_stride, int64_t rows, float* outpu
   multiply({pointers, static_cast<size_t>(rows)}, 0, panels_, output, stride);
 }
 
+// A few rows go through a group of panels before the next do: they stay in the first cache, and so do their results,
+// whole lines of it.
 void Gemm::multiply(std::span<const float* const> rows, int64_t first_panel, int64_t last_panel, float* output,
                     int64_t stride) const {
   const auto count = static_cast<int64_t>(rows.size());
-  f32x4 sums[most_rows][2];
-  GemmTile tile{};
-  tile.stride = stride;
-  tile.low = low_;
-  tile.high = high_;
-  tile.distance = segments_.distance;
-  const int64_t segment = depth_ / segments_.count;
+  const int64_t group = std::max<int64_t>(1, group_floats / panel_floats());
   WeightStream stream(&packed_[first_panel * panel_floats()], packed_.get() + last_panel * panel_floats());
-  for (int64_t p = first_panel; p < last_panel; ++p) {
-    tile.bias = &packed_[p * panel_floats()];
-    tile.weights = tile.bias + panel_columns;
-    tile.width = std::min(panel_columns, columns_ - p * panel_columns);
-    // A block of the depth is some segments, or a part of one.
-    for (int64_t s = 0; s < segments_.count; s += tile.segments) {
-      tile.segments = std::clamp<int64_t>(depth_block / segment, 1, segments_.count - s);
-      for (int64_t k = 0; k < segment; k += tile.length) {
-        tile.length = std::min(depth_block, segment - k);
-        tile.offset = s * segments_.distance + k;
-        if (count > 1) stream.reach(tile.weights + tile.segments * tile.length * panel_columns);
-        const bool last = s + tile.segments == segments_.count && k + tile.length == segment;
-        for_each_tile(count, [&](int64_t first, int64_t height) {
-          tile.rows = &rows[first];
-          tile.sums = &sums[first];
-          tile.output = last ? output + first * stride + p * panel_columns : nullptr;
-          multiply_tile(tile, height);
-        });
-        tile.bias = nullptr;
-        tile.weights += tile.segments * tile.length * panel_columns;
-      }
-    }
+  for (int64_t panel = first_panel; panel < last_panel; panel += group) {
+    const int64_t column = panel * panel_columns, end = std::min(panel + group, last_panel);
+    GemmTile tile{.rows = nullptr,
+                  .segments = segments_.count,
+                  .length = depth_ / segments_.count,
+                  .distance = segments_.distance,
+                  .panels = &packed_[panel * panel_floats()],
+                  .biased = true,
+                  .output = nullptr,
+                  .stride = stride,
+                  .columns = std::min(end * panel_columns, columns_) - column,
+                  .low = low_,
+                  .high = high_};
+    if (count > 1) stream.reach(packed_.get() + end * panel_floats());
+    for_each_tile(count, [&](int64_t first, int64_t height) {
+      tile.rows = &rows[first];
+      tile.output = output + first * stride + column;
+      multiply_tile(tile, height);
+      if (is_clamp(activation_)) return;
+      for (float* row = tile.output; row != tile.output + height * stride; row += stride)
+        apply_activation(activation_, row, row, tile.columns);
+    });
   }
-  if (is_clamp(activation_)) return;
-  const int64_t begin = first_panel * panel_columns, end = std::min(last_panel * panel_columns, columns_);
-  for (int64_t r = 0; r < count; ++r)
-    apply_activation(activation_, output + r * stride + begin, output + r * stride + begin, end - begin);
 }
 
 }  // namespace wimm

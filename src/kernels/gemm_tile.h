@@ -13,16 +13,14 @@ inline constexpr int64_t panel_columns = 8;
 // of four rows, would just hide the time of a multiplication, and every load would show.
 inline constexpr int64_t most_tile_rows = 6;
 
-// Some rows by the eight columns of a panel, over a block of the depth.
+// Some rows of x by the columns of panels of eight, which lie one after the other in memory.
 struct GemmTile {
   const float* const* rows;
-  int64_t offset;                      // into the rows
   int64_t segments, length, distance;  // of x in each row
-  const float* weights;                // [segments · length, 8]
-  const float* bias;                   // of the columns, where this is the first block
-  f32x4 (*sums)[2];                    // of the blocks before; takes those of this one, unless it is the last
-  float* output;  // where this is the last block: rows `stride` apart, of `width` columns between low and high
-  int64_t stride, width;
+  const float* panels;                 // [segments · length, 8] each
+  bool biased;                         // each begins with the bias of its columns
+  float* output;                       // rows `stride` apart, of `columns` between low and high
+  int64_t stride, columns;
   float low, high;
 };
 
@@ -41,7 +39,7 @@ class WeightStream {
 
   // Up to `end` is about to be read.
   void reach(const void* end) {
-    if (end > next_) read_block();
+    while (end > next_) read_block();
   }
 
  private:
