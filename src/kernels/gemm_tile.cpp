@@ -14,7 +14,6 @@ void multiply(const GemmTile& tile) {
   const float* weights = tile.panels;
   const auto segments = static_cast<ptrdiff_t>(tile.segments), length = static_cast<ptrdiff_t>(tile.length),
              next_segment = static_cast<ptrdiff_t>(tile.distance) - length;
-  const f32x4 lowest = splat(tile.low), highest = splat(tile.high);
   float* columns = tile.output;
   for (auto width = static_cast<ptrdiff_t>(tile.columns); width > 0; width -= panel_columns, columns += panel_columns) {
     const float* x[rows];
@@ -54,6 +53,7 @@ void multiply(const GemmTile& tile) {
 #pragma GCC unroll 6
       for (int64_t r = 0; r < rows; ++r) x[r] += next_segment;
     }
+    const f32x4 lowest = splat(tile.low), highest = splat(tile.high);
     float* out = columns;
 #pragma GCC unroll 6
     for (int64_t r = 0; r < rows; ++r, out += tile.stride)
