@@ -1,6 +1,7 @@
 // The tile that matrix products are made of: it stays in registers.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -31,20 +32,25 @@ void multiply_tile(const GemmTile& tile, int64_t rows);
 // WebAssembly has no prefetch.
 void bring_to_cache(const std::byte* begin, const std::byte* end);
 
-// Brings weights that tiles read one after the other into cache, from where memory has them.
+// Brings weights that tiles read one after the other into cache, from where memory has them, if that was enabled: the
+// processor guesses as well what comes next, and where its guesses are good, it is slower to wait for many lines.
 class WeightStream {
  public:
   WeightStream(const void* begin, const void* end)
       : next_(static_cast<const std::byte*>(begin)), end_(static_cast<const std::byte*>(end)) {}
 
+  // Of all threads.
+  static void enable(bool enabled) { enabled_.store(enabled, std::memory_order_relaxed); }
+
   // Up to `end` is about to be read.
   void reach(const void* end) {
-    while (end > next_) read_block();
+    while (end > next_ && enabled_.load(std::memory_order_relaxed)) read_block();
   }
 
  private:
   void read_block();
 
+  inline static std::atomic<bool> enabled_ = false;
   const std::byte *next_, *end_;
 };
 

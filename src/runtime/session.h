@@ -1,6 +1,7 @@
 // Runs parts of a graph on inputs of any shape.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -39,12 +40,16 @@ class Session {
 
   void prepare(NodeId source, std::span<const NodeId> outputs, const Shape& input_shape);
   void run_step(NodeId id);
+  bool streams_weights() const;
 
   const Graph& graph_;
   Kernels kernels_;
   ThreadPool& pool_;
   std::optional<Plan> plan_;   // of the last run: kernels are prepared for one shape at a time
   std::vector<double> times_;  // of the steps that are done
+  // Of the passes of this plan: how many there were, and the fastest without and with weights that are streamed.
+  int passes_ = 0;
+  std::array<double, 2> fastest_{};
   std::unique_ptr<float[], Free> arena_;
   size_t arena_floats_ = 0;
 };
