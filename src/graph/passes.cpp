@@ -110,12 +110,12 @@ bool is_identity(const Op& op) {
   return activate && activate->activation == Activation::identity;
 }
 
-// 3×3 of stride 1 or 2, and lines of three or seven.
+// 3×3 of stride 1 or 2, and 5×5 and lines of three or seven of stride 1.
 bool has_winograd(const Conv2d& op) {
   const auto [height, width] = op.kernel;
   const bool line = std::min(height, width) == 1 && (height + width == 4 || height + width == 8);
-  return (op.kernel == Size2d{3, 3} && op.stride == Size2d{2, 2}) ||
-         ((line || op.kernel == Size2d{3, 3}) && op.stride == Size2d{1, 1});
+  const bool square = height == width && (height == 3 || height == 5);
+  return ((line || square) && op.stride == Size2d{1, 1}) || (op.kernel == Size2d{3, 3} && op.stride == Size2d{2, 2});
 }
 
 // Fewer channels do not repay the transforms; more would take too much memory, as the weights become up to four times
@@ -130,7 +130,7 @@ bool suits_winograd(const Conv2d& op, int64_t channels) {
 // multiplication by each weight, and to read one costs as much as some ten of those. Where there are many filters, more
 // weights than F(2×2, 3×3) has would take too much memory.
 int64_t winograd_tile(const Conv2d& op, int64_t channels, const Shape& output) {
-  if (op.kernel != Size2d{3, 3}) return 4;
+  if (op.kernel != Size2d{3, 3}) return op.kernel == Size2d{5, 5} ? 2 : 4;
   const bool many = channels * op.out_channels > 256 * 256, strided = op.stride[0] == 2;
   if (output.empty()) return many ? 2 : 4;
   const auto cost = [&](int64_t tile) {

@@ -156,8 +156,8 @@ class AttentionKernel final : public Kernel {
       for (int64_t d = 0; d < depth_; ++d) column[d * panel_columns] = key[d] * scale;
       const float* value = values + at * value_row_ + op_.v.begin + head * op_.v.stride;
       for (int64_t d = 0; d < value_depth_; d += panel_columns)
-        std::copy_n(value + d, std::min(panel_columns, value_depth_ - d),
-                    packed_values + d * keys_ + k * panel_columns);
+        store_columns(packed_values + d * keys_ + k * panel_columns, load(value + d), load(value + d + 4),
+                      std::min(panel_columns, value_depth_ - d));
     }
   }
 

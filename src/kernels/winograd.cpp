@@ -8,6 +8,7 @@
 // | F(4, 3)           |        6 |         12 |       36 for 144   | 4; along one, 2     |
 // | F(2, 3), stride 2 |        5 |          6 |       25 for 36    | 1.8                 |
 // | F(4, 3), stride 2 |        9 |         12 |       81 for 144   | 4                   |
+// | F(2, 5)           |        6 |         10 |       36 for 100   | 1.4                 |
 // | F(4, 7)           |       10 |         28 |                    | along one, 1.4      |
 #include <algorithm>
 #include <array>
@@ -33,8 +34,8 @@ float all_points[] = {9.0f / 16, -253.0f / 64, 525.0f / 64, -93.0f / 16};
 
 namespace {
 
-// Of transformed tiles, in and out; as many as of weights where those are more, since each chunk reads them all.
-constexpr int64_t chunk_bytes = 768 << 10;
+// Of transformed tiles, in and out: as many as of weights, which each chunk reads, between these.
+constexpr int64_t least_chunk_bytes = 768 << 10, most_chunk_bytes = 4 << 20;
 // Floats, of a product's tiles from the next: a tile's are written to other sets of the cache.
 constexpr int64_t apart = 16;
 
@@ -123,6 +124,30 @@ struct F4 : Stride1<4, 3> {
     out[1] = difference1 + (difference2 + difference2);
     out[2] = multiply_add(constant<4.0f>(), sum2, sum1);
     out[3] = multiply_add(constant<8.0f>(), difference2, difference1) + m[5];
+  }
+};
+
+// At F(4, 3)'s points.
+struct F25 : Stride1<2, 5> {
+  static void transform_filter(const std::array<f32x4, 5>& g, std::array<f32x4, window>& out) {
+    const f32x4 four = constant<4.0f>(), sixth = constant<-1.0f / 6>();
+    const f32x4 even = sixth * (g[0] + g[2] + g[4]), odd = sixth * (g[1] + g[3]);
+    const f32x4 even2 = constant<1.0f / 24>() * (g[0] + four * (g[2] + four * g[4])),
+                odd2 = constant<1.0f / 12>() * (g[1] + four * g[3]);
+    out[0] = constant<0.25f>() * g[0];
+    out[1] = even + odd;
+    out[2] = even - odd;
+    out[3] = even2 + odd2;
+    out[4] = even2 - odd2;
+    out[5] = g[4];
+  }
+  static void transform_input(const std::array<f32x4, window>& d, std::array<f32x4, window>& out) {
+    F4::transform_input(d, out);
+  }
+  static void transform_output(const std::array<f32x4, window>& m, std::array<f32x4, tile>& out) {
+    const f32x4 difference2 = m[3] - m[4];
+    out[0] = m[0] + (m[1] + m[2]) + (m[3] + m[4]);
+    out[1] = (m[1] - m[2]) + (difference2 + difference2) + m[5];
   }
 };
 
@@ -313,8 +338,8 @@ class WinogradKernel final : public Kernel {
     columns_ = (output_.size[1] + X::tile - 1) / X::tile;
     tiles_ = output[0] * rows_ * columns_;
     const int64_t tile_bytes = products * (in_ + out_) * static_cast<int64_t>(sizeof(float));
-    const int64_t most_bytes = std::max(chunk_bytes, static_cast<int64_t>(weight_bytes()));
-    const int64_t chunks = std::max<int64_t>(1, tiles_ * tile_bytes / most_bytes);
+    const auto chunk_bytes = std::clamp(static_cast<int64_t>(weight_bytes()), least_chunk_bytes, most_chunk_bytes);
+    const int64_t chunks = std::max<int64_t>(1, tiles_ * tile_bytes / chunk_bytes);
     chunk_ = std::min((tiles_ + chunks - 1) / chunks, Gemm::most_rows);
     in_step_ = chunk_ * in_ + apart;
     out_step_ = chunk_ * out_ + apart;
@@ -464,6 +489,7 @@ std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, const 
     return std::make_unique<WinogradKernel<Y, X>>(op, channels, strides, layer, reader);
   };
   const auto [height, width] = op.kernel;
+  if (height == 5) return make(F25{}, F25{});
   if (height != width) return std::max(height, width) == 7 ? make(One{}, F47{}) : make(One{}, F4{});
   if (op.stride[0] == 2) return op.winograd_tile == 2 ? make(F2Stride2{}, F2Stride2{}) : make(F4Stride2{}, F4Stride2{});
   return op.winograd_tile == 2 ? make(F2{}, F2{}) : op.winograd_tile == 3 ? make(F3{}, F3{}) : make(F4{}, F4{});
