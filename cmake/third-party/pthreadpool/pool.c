@@ -32,9 +32,10 @@ enum { join = 1, step = 1 << 8, joined_mask = step - 1 };
 
 static int is_open(uint32_t command) { return command & step; }
 
-// How often a thread looks before it sleeps: for about as long as a piece of a layer takes, since to be woken takes that
-// long, too, on a virtual processor that has rested. Upstream's million of looks, a millisecond and more, are lost where
-// other programs want the processor, and grow to whole time slices where it is a thread of the pool that waits for it.
+// How often a thread looks before it sleeps: for about as long as a piece of a layer takes, since to be woken takes
+// that long, too, on a virtual processor that has rested. Upstream's million of looks, a millisecond and more, are lost
+// where other programs want the processor, and grow to whole time slices where it is a thread of the pool that waits
+// for it.
 enum { looks = 200000 };
 
 // Returns the word's value once it is no longer `value`; it may be sooner.
