@@ -5,12 +5,13 @@ import { execFileSync } from 'node:child_process';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
-import { build } from 'esbuild';
+import { build, transform } from 'esbuild';
 
 import { bundledNotices } from './notices.mjs';
 import { sbom } from './sbom.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const target = 'es2022';
 const variants =
   process.argv.length > 2 ? process.argv.slice(2) : ['simd', 'simd-threads', 'relaxed', 'relaxed-threads'];
 
@@ -36,7 +37,7 @@ async function bundleEntries(entryPoints) {
     splitting: Object.keys(entryPoints).length > 1,
     minify: true,
     format: 'esm',
-    target: 'es2022',
+    target,
     platform: 'neutral',
     mainFields: ['module', 'main'],
     external: ['./wimm-*.mjs', 'node:*'],
@@ -70,7 +71,9 @@ function portable(code, variant) {
 
 async function copyVariant(variant) {
   const from = `${root}build/wasm-${variant}/wimm-${variant}`;
-  await writeFile(`${root}dist/wimm-${variant}.mjs`, portable(await readFile(`${from}.mjs`, 'utf8'), variant));
+  const script = portable(await readFile(`${from}.mjs`, 'utf8'), variant);
+  const { code } = await transform(script, { minify: true, target });
+  await writeFile(`${root}dist/wimm-${variant}.mjs`, code);
   await writeFile(`${root}dist/wimm-${variant}.wasm`, await readFile(`${from}.wasm`));
 }
 

@@ -18,14 +18,15 @@ inline f32x4 load(const float* from) {
   return value;
 }
 inline void store(float* to, f32x4 value) { std::memcpy(to, &value, sizeof value); }
+// The first `width` of eight floats, fewer than eight: apart, since it is seldom needed.
+[[gnu::noinline]] inline void store_first_columns(float* to, f32x4 low, f32x4 high, ptrdiff_t width) {
+  for (ptrdiff_t i = 0; i < width; ++i) to[i] = i < 4 ? low[i] : high[i - 4];
+}
 // The first `width` of eight floats.
 inline void store_columns(float* to, f32x4 low, f32x4 high, ptrdiff_t width) {
-  if (width == 8) {
-    store(to, low);
-    store(to + 4, high);
-  } else {
-    for (ptrdiff_t i = 0; i < width; ++i) to[i] = i < 4 ? low[i] : high[i - 4];
-  }
+  if (width < 8) return store_first_columns(to, low, high, width);
+  store(to, low);
+  store(to + 4, high);
 }
 // Columns become rows.
 inline void transpose(f32x4 (&rows)[4]) {

@@ -38,6 +38,7 @@ namespace {
 constexpr int64_t least_chunk_bytes = 768 << 10, most_chunk_bytes = 4 << 20;
 // Floats, of a product's tiles from the next: a tile's are written to other sets of the cache.
 constexpr int64_t apart = 16;
+constexpr int64_t most_filters = 36, most_pixels = 81;  // of a tile, F(4×4, 3×3) of stride 2
 
 // An algorithm along one dimension: `tile` outputs, `stride` apart, of a filter of so many `taps` come from a `window`
 // of as many inputs as there are products. Products share their weights where those have fewer `filters`.
@@ -218,6 +219,7 @@ struct F47 : Stride1<4, 7> {
   static void transform_filter(const std::array<f32x4, 7>& g, std::array<f32x4, window>& out) {
     out[0] = constant<16.0f / 9>() * g[0];
     out[9] = g[6];
+#pragma GCC unroll 1
     for (int64_t i = 0; i < 4; ++i) {
       const f32x4 p = splat(point_pairs[i].point), square = p * p, factor = splat(point_pairs[i].factor);
       const f32x4 even = ((g[6] * square + g[4]) * square + g[2]) * square + g[0],
@@ -235,6 +237,7 @@ struct F47 : Stride1<4, 7> {
     };
     out[0] = polynomial(all_points, 4, 0);
     out[9] = polynomial(all_points, 4, 1);
+#pragma GCC unroll 1
     for (int64_t i = 0; i < 4; ++i) {
       const PointPair& pair = point_pairs[i];
       const f32x4 even = polynomial(pair.others, 3, 2), odd = splat(pair.point) * polynomial(pair.others, 3, 1);
@@ -244,6 +247,7 @@ struct F47 : Stride1<4, 7> {
   }
   static void transform_output(const std::array<f32x4, window>& m, std::array<f32x4, tile>& out) {
     out = {m[0], f32x4{}, f32x4{}, m[9]};
+#pragma GCC unroll 1
     for (int64_t i = 0; i < 4; ++i) {
       const f32x4 p = splat(point_pairs[i].point), square = p * p;
       const f32x4 even = m[1 + 2 * i] + m[2 + 2 * i], odd = p * (m[1 + 2 * i] - m[2 + 2 * i]);
@@ -263,25 +267,25 @@ struct One : Stride1<1, 1> {
 };
 
 // G · g · Gᵀ for each filter g: of weight [width, in, Y::taps, X::taps] the weights of a panel of each, [in, 8]. A
-// panel is `width` columns wide, four or eight: where there are four, they come twice. A function of its own, and
-// called from two places, since an engine begins to run the optimised code of a function when it is called, not in the
-// midst of it.
+// panel is `width` columns wide, four or eight: where there are four, they come twice.
 template <class Y, class X>
-[[gnu::noinline]] void transform_panel(const float* weight, int64_t width, int64_t in,
-                                       const std::array<float*, Y::filters * X::filters>& to) {
+void transform_filters(const float* weight, int64_t width, int64_t in, float* const* to) {
   constexpr int64_t taps = Y::taps * X::taps;
   for (int64_t c = 0; c < in; ++c)
+#pragma GCC unroll 1
     for (int64_t half = 0; half < panel_columns; half += 4) {
       const float *g0 = weight + (std::min(half, width - 4) * in + c) * taps, *g1 = g0 + in * taps,
                   *g2 = g1 + in * taps, *g3 = g2 + in * taps;
       std::array<f32x4, taps> g;
       for (int64_t k = 0; k < taps; ++k) g[k] = f32x4{g0[k], g1[k], g2[k], g3[k]};
       std::array<std::array<f32x4, Y::filters>, X::taps> columns;  // G · g, by column of g
+#pragma GCC unroll 1
       for (int64_t x = 0; x < X::taps; ++x) {
         std::array<f32x4, Y::taps> column;
         for (int64_t y = 0; y < Y::taps; ++y) column[y] = g[y * X::taps + x];
         Y::transform_filter(column, columns[x]);
       }
+#pragma GCC unroll 1
       for (int64_t i = 0; i < Y::filters; ++i) {
         std::array<f32x4, X::taps> row;
         std::array<f32x4, X::filters> result;
@@ -292,30 +296,119 @@ template <class Y, class X>
     }
 }
 
-// Y along the lines' numbers and X along lines, or the other way round where the kernel has one column.
+// Bᵀ d B of the tile at these pixels, [X::window, Y::window]: products `next` floats apart.
 template <class Y, class X>
+void transform_inputs(const float* const* pixels, ptrdiff_t channels, float* to, ptrdiff_t next) {
+  for (ptrdiff_t c = 0; c < channels; c += 4) {
+    std::array<f32x4, X::window> rows[Y::window];  // Bᵀ d
+#pragma GCC unroll 1
+    for (ptrdiff_t j = 0; j < X::window; ++j) {
+      std::array<f32x4, Y::window> d, column;
+#pragma GCC unroll 10
+      for (ptrdiff_t i = 0; i < Y::window; ++i) d[i] = load(pixels[j * Y::window + i] + c);
+      Y::transform_input(d, column);
+#pragma GCC unroll 10
+      for (ptrdiff_t i = 0; i < Y::window; ++i) rows[i][j] = column[i];
+    }
+    float* product = to + c;
+#pragma GCC unroll 1
+    for (ptrdiff_t i = 0; i < Y::window; ++i) {
+      std::array<f32x4, X::window> row = rows[i], result;
+      X::transform_input(row, result);
+#pragma GCC unroll 10
+      for (ptrdiff_t j = 0; j < X::window; ++j, product += next) store(product, result[j]);
+    }
+  }
+}
+
+// A tile of an image: how many of its lines and pixels are to be written, and floats from one to the next.
+struct Target {
+  float* corner;
+  ptrdiff_t rows, columns, row_step, column_step;
+};
+
+// Aᵀ m A + bias between low and high, of products `next` floats apart.
+template <class Y, class X>
+void transform_outputs(const float* from, ptrdiff_t channels, ptrdiff_t next, const float* bias_of, float lowest,
+                       float highest, const Target& target) {
+  const f32x4 low = splat(lowest), high = splat(highest);
+  for (ptrdiff_t c = 0; c < channels; c += 4) {
+    std::array<f32x4, Y::window> partial[X::tile];  // m A, by column
+    const float* product = from + c;
+#pragma GCC unroll 1
+    for (ptrdiff_t i = 0; i < Y::window; ++i) {
+      std::array<f32x4, X::window> m;
+      std::array<f32x4, X::tile> row;
+#pragma GCC unroll 10
+      for (ptrdiff_t j = 0; j < X::window; ++j, product += next) m[j] = load(product);
+      X::transform_output(m, row);
+#pragma GCC unroll 4
+      for (ptrdiff_t j = 0; j < X::tile; ++j) partial[j][i] = row[j];
+    }
+    const f32x4 bias = load(bias_of + c);
+#pragma GCC unroll 1
+    for (ptrdiff_t j = 0; j < target.columns; ++j) {
+      const std::array<f32x4, Y::window> m = partial[j];
+      std::array<f32x4, Y::tile> column;
+      Y::transform_output(m, column);
+      float* pixel = target.corner + j * target.column_step + c;
+#pragma GCC unroll 4
+      for (ptrdiff_t i = 0; i < Y::tile; ++i, pixel += target.row_step)
+        if (i < target.rows) store(pixel, min(max(column[i] + bias, low), high));
+    }
+  }
+}
+
+// An algorithm in both dimensions. Its functions begin to run optimised when they are called, not in the midst of a
+// loop: so do engines.
+struct Algorithm {
+  Size2d tile, stride, window, taps;
+  int64_t filters;
+  int64_t (*filter_of)(int64_t product);
+  decltype(&transform_filters<F2, F2>) filter;
+  decltype(&transform_inputs<F2, F2>) input;
+  decltype(&transform_outputs<F2, F2>) output;
+};
+template <class Y, class X>
+Algorithm algorithm() {
+  static_assert(Y::filters * X::filters <= most_filters && Y::window * X::window <= most_pixels);
+  return {{Y::tile, X::tile},
+          {Y::stride, X::stride},
+          {Y::window, X::window},
+          {Y::taps, X::taps},
+          Y::filters * X::filters,
+          [](int64_t product) {
+            return Y::filter_of(product / X::window) * X::filters + X::filter_of(product % X::window);
+          },
+          transform_filters<Y, X>,
+          transform_inputs<Y, X>,
+          transform_outputs<Y, X>};
+}
+
+// The algorithm's first dimension is the lines' numbers and its second is along lines, or the other way round where the
+// kernel has one column.
 class WinogradKernel final : public Kernel {
  public:
-  static constexpr int64_t products = Y::window * X::window, filters = Y::filters * X::filters;
-
-  WinogradKernel(const Conv2d& op, int64_t in_channels, const Strides& strides, std::string_view layer,
-                 ParameterReader& reader)
-      : op_(op),
+  WinogradKernel(const Algorithm& algorithm, const Conv2d& op, int64_t in_channels, const Strides& strides,
+                 std::string_view layer, ParameterReader& reader)
+      : algorithm_(algorithm),
+        op_(op),
         range_(output_range(op.activation)),
-        across_(op.kernel[0] != Y::taps),
+        across_(op.kernel != algorithm.taps),
         in_(in_channels),
         out_(op.out_channels),
         in_stride_(strides.inputs[0]),
         out_stride_(strides.output) {
-    gemms_.reserve(filters);
-    for (int64_t f = 0; f < filters; ++f) gemms_.emplace_back(out_, in_);
+    gemms_.reserve(algorithm_.filters);
+    for (int64_t f = 0; f < algorithm_.filters; ++f) gemms_.emplace_back(out_, in_);
     zeros_.resize(static_cast<size_t>(in_));
     FoldedWeights weights = read_folded(op, layer, reader);
     bias_ = std::move(weights.bias);
     const auto transform = [&](int64_t panel, int64_t width) {
-      std::array<float*, filters> to;
-      for (int64_t f = 0; f < filters; ++f) to[f] = gemms_[f].open_panel(panel);
-      transform_panel<Y, X>(&weights.weight[panel * panel_columns * in_ * Y::taps * X::taps], width, in_, to);
+      std::array<float*, most_filters> to;
+      for (int64_t f = 0; f < algorithm_.filters; ++f) to[f] = gemms_[f].open_panel(panel);
+      const int64_t first = panel * panel_columns * in_ * algorithm_.taps[0] * algorithm_.taps[1];
+      algorithm_.filter(&weights.weight[first], width, in_, to.data());
     };
     const int64_t whole = out_ / panel_columns;
     reader.pool().parallel_for(whole, 1, [&](int64_t begin, int64_t end) {
@@ -334,30 +427,31 @@ class WinogradKernel final : public Kernel {
       output_.turn();
       std::swap(before_[0], before_[1]);
     }
-    rows_ = (output_.size[0] + Y::tile - 1) / Y::tile;
-    columns_ = (output_.size[1] + X::tile - 1) / X::tile;
+    const auto tiles_along = [&](size_t d) { return (output_.size[d] + algorithm_.tile[d] - 1) / algorithm_.tile[d]; };
+    rows_ = tiles_along(0);
+    columns_ = tiles_along(1);
     tiles_ = output[0] * rows_ * columns_;
-    const int64_t tile_bytes = products * (in_ + out_) * static_cast<int64_t>(sizeof(float));
+    const int64_t tile_bytes = products() * (in_ + out_) * static_cast<int64_t>(sizeof(float));
     const auto chunk_bytes = std::clamp(static_cast<int64_t>(weight_bytes()), least_chunk_bytes, most_chunk_bytes);
     const int64_t chunks = std::max<int64_t>(1, tiles_ * tile_bytes / chunk_bytes);
     chunk_ = std::min((tiles_ + chunks - 1) / chunks, Gemm::most_rows);
     in_step_ = chunk_ * in_ + apart;
     out_step_ = chunk_ * out_ + apart;
-    return products * (in_step_ + out_step_) * static_cast<int64_t>(sizeof(float));
+    return products() * (in_step_ + out_step_) * static_cast<int64_t>(sizeof(float));
   }
 
   // Tiles are [products, chunk, channels], the products a little apart.
   void run(std::span<const float* const> inputs, float* output, std::byte* workspace, ThreadPool& pool) override {
     auto* in_tiles = reinterpret_cast<float*>(workspace);
-    float* out_tiles = in_tiles + products * in_step_;
+    float* out_tiles = in_tiles + products() * in_step_;
     for (int64_t first = 0; first < tiles_; first += chunk_) {
       const int64_t count = std::min(chunk_, tiles_ - first), grain = std::max<int64_t>(1, count / 8);
       pool.parallel_for(count, grain, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) gather(inputs[0], first + i, in_tiles + i * in_);
       });
-      pool.parallel_for(products, 1, [&](int64_t begin, int64_t end) {
+      pool.parallel_for(products(), 1, [&](int64_t begin, int64_t end) {
         for (int64_t p = begin; p < end; ++p) {
-          const Gemm& gemm = gemms_[Y::filter_of(p / X::window) * X::filters + X::filter_of(p % X::window)];
+          const Gemm& gemm = gemms_[algorithm_.filter_of(p)];
           gemm.multiply(in_tiles + p * in_step_, in_, count, out_tiles + p * out_step_, out_);
         }
       });
@@ -367,10 +461,10 @@ class WinogradKernel final : public Kernel {
     }
   }
 
-  size_t weight_bytes() const override { return filters * gemms_[0].weight_bytes(); }
+  size_t weight_bytes() const override { return algorithm_.filters * gemms_[0].weight_bytes(); }
 
  private:
-  // Lines of pixels, in Y's and X's dimension: how many there are, and floats from one to the next.
+  // Lines of pixels, in the algorithm's dimensions: how many there are, and floats from one to the next.
   struct Image {
     Size2d size{}, step{};
 
@@ -380,93 +474,50 @@ class WinogradKernel final : public Kernel {
     }
   };
 
+  int64_t products() const { return algorithm_.window[0] * algorithm_.window[1]; }
+
   struct Place {
     int64_t image, y, x;
   };
   Place place(int64_t index) const {
     const int64_t per_image = rows_ * columns_;
-    return {index / per_image, index % per_image / columns_ * Y::tile, index % columns_ * X::tile};
+    return {index / per_image, index % per_image / columns_ * algorithm_.tile[0],
+            index % columns_ * algorithm_.tile[1]};
   }
 
-  // Bᵀ d B of tile `index`, zeros beyond the image's edges.
+  // Transforms tile `index`, zeros beyond the image's edges.
   void gather(const float* input, int64_t index, float* to) const {
     const Place p = place(index);
-    const int64_t top = p.y * Y::stride - before_[0], left = p.x * X::stride - before_[1];
+    const int64_t top = p.y * algorithm_.stride[0] - before_[0], left = p.x * algorithm_.stride[1] - before_[1];
     const float* image = input + p.image * input_.size[0] * input_.size[1] * in_stride_;
-    const float* pixels[X::window][Y::window];
-    for (int64_t j = 0; j < X::window; ++j)
-      for (int64_t i = 0; i < Y::window; ++i) {
-        const int64_t y = top + i, x = left + j;
+    const float *pixels[most_pixels], **pixel = pixels;
+    for (int64_t x = left; x < left + algorithm_.window[1]; ++x)
+      for (int64_t y = top; y < top + algorithm_.window[0]; ++y) {
         const bool inside = y >= 0 && y < input_.size[0] && x >= 0 && x < input_.size[1];
-        pixels[j][i] = inside ? image + y * input_.step[0] + x * input_.step[1] : zeros_.data();
+        *pixel++ = inside ? image + y * input_.step[0] + x * input_.step[1] : zeros_.data();
       }
-    const auto channels = static_cast<ptrdiff_t>(in_), next = static_cast<ptrdiff_t>(in_step_);
-    for (ptrdiff_t c = 0; c < channels; c += 4) {
-      std::array<f32x4, X::window> rows[Y::window];  // Bᵀ d
-#pragma GCC unroll 1
-      for (ptrdiff_t j = 0; j < X::window; ++j) {
-        std::array<f32x4, Y::window> d, column;
-#pragma GCC unroll 10
-        for (ptrdiff_t i = 0; i < Y::window; ++i) d[i] = load(pixels[j][i] + c);
-        Y::transform_input(d, column);
-#pragma GCC unroll 10
-        for (ptrdiff_t i = 0; i < Y::window; ++i) rows[i][j] = column[i];
-      }
-      float* product = to + c;
-#pragma GCC unroll 1
-      for (ptrdiff_t i = 0; i < Y::window; ++i) {
-        std::array<f32x4, X::window> row = rows[i], result;
-        X::transform_input(row, result);
-#pragma GCC unroll 10
-        for (ptrdiff_t j = 0; j < X::window; ++j, product += next) store(product, result[j]);
-      }
-    }
+    algorithm_.input(pixels, static_cast<ptrdiff_t>(in_), to, static_cast<ptrdiff_t>(in_step_));
   }
 
-  // activation(Aᵀ m A + bias) of tile `index`, cut at the image's edges.
+  // Transforms tile `index` back, cut at the image's edges.
   void scatter(const float* from, int64_t index, float* output) const {
     const Place p = place(index);
-    const auto rows = static_cast<ptrdiff_t>(std::min(Y::tile, output_.size[0] - p.y)),
-               columns = static_cast<ptrdiff_t>(std::min(X::tile, output_.size[1] - p.x)),
-               row_step = static_cast<ptrdiff_t>(output_.step[0]),
-               column_step = static_cast<ptrdiff_t>(output_.step[1]);
-    float* corner = output + p.image * output_.size[0] * output_.size[1] * out_stride_ + p.y * output_.step[0] +
-                    p.x * output_.step[1];
-    const auto channels = static_cast<ptrdiff_t>(out_), next = static_cast<ptrdiff_t>(out_step_);
-    const f32x4 low = splat(range_.first), high = splat(range_.second);
-    for (ptrdiff_t c = 0; c < channels; c += 4) {
-      std::array<f32x4, Y::window> partial[X::tile];  // m A, by column
-      const float* product = from + c;
-#pragma GCC unroll 1
-      for (ptrdiff_t i = 0; i < Y::window; ++i) {
-        std::array<f32x4, X::window> m;
-        std::array<f32x4, X::tile> row;
-#pragma GCC unroll 10
-        for (ptrdiff_t j = 0; j < X::window; ++j, product += next) m[j] = load(product);
-        X::transform_output(m, row);
-#pragma GCC unroll 4
-        for (ptrdiff_t j = 0; j < X::tile; ++j) partial[j][i] = row[j];
-      }
-      const f32x4 bias = load(&bias_[c]);
-#pragma GCC unroll 1
-      for (ptrdiff_t j = 0; j < columns; ++j) {
-        const std::array<f32x4, Y::window> m = partial[j];
-        std::array<f32x4, Y::tile> column;
-        Y::transform_output(m, column);
-        float* pixel = corner + j * column_step + c;
-#pragma GCC unroll 4
-        for (ptrdiff_t i = 0; i < Y::tile; ++i, pixel += row_step)
-          if (i < rows) store(pixel, min(max(column[i] + bias, low), high));
-      }
-    }
+    const Target target{output + p.image * output_.size[0] * output_.size[1] * out_stride_ + p.y * output_.step[0] +
+                            p.x * output_.step[1],
+                        static_cast<ptrdiff_t>(std::min(algorithm_.tile[0], output_.size[0] - p.y)),
+                        static_cast<ptrdiff_t>(std::min(algorithm_.tile[1], output_.size[1] - p.x)),
+                        static_cast<ptrdiff_t>(output_.step[0]), static_cast<ptrdiff_t>(output_.step[1])};
+    algorithm_.output(from, static_cast<ptrdiff_t>(out_), static_cast<ptrdiff_t>(out_step_), bias_.data(), range_.first,
+                      range_.second, target);
     if (is_clamp(op_.activation)) return;
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = 0; j < columns; ++j) {
-        float* const pixel = corner + i * output_.step[0] + j * output_.step[1];
+    for (ptrdiff_t i = 0; i < target.rows; ++i)
+      for (ptrdiff_t j = 0; j < target.columns; ++j) {
+        float* const pixel = target.corner + i * target.row_step + j * target.column_step;
         apply_activation(op_.activation, pixel, pixel, out_);
       }
   }
 
+  Algorithm algorithm_;
   Conv2d op_;
   std::pair<float, float> range_;  // of results before the activation, where that is a clamp
   bool across_;
@@ -481,18 +532,22 @@ class WinogradKernel final : public Kernel {
   int64_t in_step_ = 0, out_step_ = 0;  // from a product to the next, in floats
 };
 
+Algorithm algorithm_for(const Conv2d& op) {
+  const auto [height, width] = op.kernel;
+  if (height == 5) return algorithm<F25, F25>();
+  if (height != width) return std::max(height, width) == 7 ? algorithm<One, F47>() : algorithm<One, F4>();
+  if (op.stride[0] == 2)
+    return op.winograd_tile == 2 ? algorithm<F2Stride2, F2Stride2>() : algorithm<F4Stride2, F4Stride2>();
+  return op.winograd_tile == 2   ? algorithm<F2, F2>()
+         : op.winograd_tile == 3 ? algorithm<F3, F3>()
+                                 : algorithm<F4, F4>();
+}
+
 }  // namespace
 
 std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, const Strides& strides,
                                       std::string_view layer, ParameterReader& reader) {
-  const auto make = [&]<class Y, class X>(Y, X) -> std::unique_ptr<Kernel> {
-    return std::make_unique<WinogradKernel<Y, X>>(op, channels, strides, layer, reader);
-  };
-  const auto [height, width] = op.kernel;
-  if (height == 5) return make(F25{}, F25{});
-  if (height != width) return std::max(height, width) == 7 ? make(One{}, F47{}) : make(One{}, F4{});
-  if (op.stride[0] == 2) return op.winograd_tile == 2 ? make(F2Stride2{}, F2Stride2{}) : make(F4Stride2{}, F4Stride2{});
-  return op.winograd_tile == 2 ? make(F2{}, F2{}) : op.winograd_tile == 3 ? make(F3{}, F3{}) : make(F4{}, F4{});
+  return std::make_unique<WinogradKernel>(algorithm_for(op), op, channels, strides, layer, reader);
 }
 
 }  // namespace wimm
