@@ -7,7 +7,7 @@ import { WimmError } from './errors.js';
 import { capture } from './images/capture.js';
 import { release } from './images/picture.js';
 import { boolean, callChecks, check, integer, readOptions } from './options.js';
-import { copyTensor } from './tensors.js';
+import { copyTensor, readTensor } from './tensors.js';
 import type {
   Backend,
   CallOptions,
@@ -173,9 +173,8 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
   /** The time of each layer on images [N, C, H, W]. */
   async profile(x: Tensor, options: CallOptions = {}): Promise<LayerProfile[]> {
     const { signal } = readOptions('profile', options, callChecks);
-    this.#checkAlive();
-    const input = copyTensor('profile', x);
-    return this.#queue((stopped) => this.#engine.profile(this.#id, input, stopped), signal);
+    const compute = (input: Tensor, stopped: AbortSignal) => this.#engine.profile(this.#id, input, stopped);
+    return this.#compute('profile', x, compute, signal);
   }
 
   /** Memory in use, in bytes. */
@@ -189,7 +188,7 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     this.#disposed = true;
     forgotten.unregister(this);
     const free = () => void this.#engine.dispose(this.#id);
-    if (this.#calls.size === 0) free();
+    if (this.#isIdle) free();
     else void this.#last.then(free, free);
     for (const call of this.#calls) call.abort(this.#disposedError());
   }
@@ -207,12 +206,16 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     if (this.#disposed) throw this.#disposedError();
   }
 
-  /** Runs `work` after all calls before it. Once the signal is aborted or the model disposed of, so is its own. */
+  get #isIdle(): boolean {
+    return this.#calls.size === 0;
+  }
+
+  /** Runs `work` after all calls before it, at once where there are none. Once the signal is aborted or the model disposed of, so is its own. */
   async #queue<T>(work: (stopped: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
     this.#checkAlive();
     const call = new AbortController();
     const forget = onAbort(signal, () => call.abort(abortError(signal!)));
-    const run = () => {
+    const run = async () => {
       call.signal.throwIfAborted();
       return work(call.signal);
     };
@@ -220,17 +223,29 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
       forget();
       this.#calls.delete(call);
     };
+    const result = this.#isIdle ? run() : this.#last.then(run, run);
     this.#calls.add(call);
-    const result = this.#last.then(run, run);
     this.#last = result;
     result.then(ended, ended);
     return abortable(result, call.signal);
   }
 
   async #run(call: string, method: Run, x: Tensor, signal: AbortSignal | undefined): Promise<Tensor[]> {
+    const compute = (input: Tensor, stopped: AbortSignal) => this.#engine.run(this.#id, method, input, stopped);
+    return this.#compute(call, x, compute, signal);
+  }
+
+  /** `x` is copied, unless it is read before its owner can change it. */
+  async #compute<T>(
+    call: string,
+    x: Tensor,
+    compute: (input: Tensor, stopped: AbortSignal) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
     this.#checkAlive();
-    const input = copyTensor(call, x);
-    return this.#queue((stopped) => this.#engine.run(this.#id, method, input, stopped), signal);
+    const given = readTensor(call, x);
+    const input = this.#isIdle && this.#engine.readsAtOnce ? given : copyTensor(given);
+    return this.#queue((stopped) => compute(input, stopped), signal);
   }
 
   async #runOne(call: string, method: Run, x: Tensor, signal: AbortSignal | undefined): Promise<Tensor> {

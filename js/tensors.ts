@@ -1,4 +1,4 @@
-// Checks tensors that come from outside, and copies them, so that what is checked is what is computed with.
+// Checks tensors that come from outside, so that what is checked is what is computed with.
 
 import { WimmError } from './errors.js';
 import { describe } from './options.js';
@@ -7,6 +7,8 @@ import type { Tensor } from './types.js';
 // The getters of the platform, which no object can override.
 const typedArray = Object.getPrototypeOf(Float32Array.prototype) as object;
 const lengthOf = Object.getOwnPropertyDescriptor(typedArray, 'length')!.get!;
+const bufferOf = Object.getOwnPropertyDescriptor(typedArray, 'buffer')!.get!;
+const offsetOf = Object.getOwnPropertyDescriptor(typedArray, 'byteOffset')!.get!;
 const kindOf = Object.getOwnPropertyDescriptor(typedArray, Symbol.toStringTag)!.get!;
 
 const maxElements = 2 ** 30; // 4 GiB of float32, all that a WebAssembly memory holds
@@ -32,8 +34,11 @@ function readShape(call: string, value: unknown): number[] {
   return shape as number[];
 }
 
-/** A copy of the tensor `x`. Errors: input_shape, input_dtype, input_detached, invalid_argument. */
-export function copyTensor(call: string, x: unknown): Tensor {
+/**
+ * The tensor `x`, in objects of our own, but for the memory of its data, which its owner may change once it runs again.
+ * Errors: input_shape, input_dtype, input_detached, invalid_argument.
+ */
+export function readTensor(call: string, x: unknown): Tensor {
   if (typeof x !== 'object' || x === null) {
     throw new WimmError(
       'ERR_INVALID_ARGUMENT',
@@ -58,10 +63,14 @@ export function copyTensor(call: string, x: unknown): Tensor {
       `${call}: data must be a Float32Array, got ${kind ? `a ${kind}` : describe(data)}`,
     );
   }
-  return { data: copyData(call, data as Float32Array, shape), shape };
+  return { data: readData(call, data as Float32Array, shape), shape };
 }
 
-function copyData(call: string, data: Float32Array, shape: number[]): Float32Array {
+export function copyTensor({ data, shape }: Tensor): Tensor {
+  return { data: data.slice(), shape };
+}
+
+function readData(call: string, data: Float32Array, shape: number[]): Float32Array {
   const length = lengthOf.call(data) as number;
   const expected = shape.reduce((product, size) => product * size, 1);
   if (length === 0)
@@ -71,7 +80,5 @@ function copyData(call: string, data: Float32Array, shape: number[]): Float32Arr
   }
   if (length > maxElements)
     throw new WimmError('ERR_LIMIT_EXCEEDED', `${call}: ${length} elements are more than ${maxElements}`);
-  const copy = new Float32Array(length);
-  copy.set(data);
-  return copy;
+  return new Float32Array(bufferOf.call(data) as ArrayBuffer, offsetOf.call(data) as number, length);
 }

@@ -78,13 +78,15 @@ export type OnLoad = (loaded: number, total: number) => void;
 /** A call with a signal settles when it has stopped, soon after the signal: with what it gives, or the signal's reason. */
 export interface Engine {
   readonly backend: Backend;
+  /** Whether `run` and `profile` have read `x` when they return; otherwise they take it over. */
+  readonly readsAtOnce: boolean;
   /** Whether its kernels compute rightly. Errors: out_of_memory where its threads cannot start. */
   selfCheck(): Promise<boolean>;
   createModel(spec: ModelSpec, onLoad: OnLoad, signal?: AbortSignal): Promise<ModelFacts>;
   /** Throws what `createModel` would throw before it reads a tensor, for weights of which there is the head or nothing. */
   checkModel(spec: Omit<ModelSpec, 'weights'>, head?: WeightsHead): Promise<void>;
   /**
-   * Takes over `x`. The list has one tensor, or those of `forwardIntermediates`. A model runs once at a time: the next
+   * The list has one tensor, or those of `forwardIntermediates`. A model runs once at a time: the next
    * call of it waits until this one has settled.
    */
   run(model: number, method: Run, x: Tensor, signal?: AbortSignal): Promise<Tensor[]>;

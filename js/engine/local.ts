@@ -15,6 +15,7 @@ import { type ArrivingFile, arrivingOf, streamOf } from './pieces.js';
 import { forMilliseconds, runMeanwhile, runSlices } from './slices.js';
 
 export class LocalEngine implements Engine {
+  readonly readsAtOnce = true;
   readonly #models = new Map<number, NativeModel>();
   #lastId = 0;
   #crash: WimmError | undefined;

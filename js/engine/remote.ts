@@ -28,6 +28,7 @@ interface CallOptions {
 }
 
 export class RemoteEngine implements Engine {
+  readonly readsAtOnce = false;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
   #crash: WimmError | undefined;

@@ -10,7 +10,7 @@ import { instantiate } from './instantiate.js';
 /** A call of a method of the engine; `start` loads the engine itself, `sha256` needs none. */
 export interface Call {
   id: number;
-  method: 'start' | 'sha256' | Exclude<keyof Engine, 'backend' | 'close'>;
+  method: 'start' | 'sha256' | Exclude<keyof Engine, 'backend' | 'readsAtOnce' | 'close'>;
   /** All that the method has, but for the signal. */
   parameters: unknown[];
 }

@@ -150,8 +150,10 @@ Model::Call call_from_js(const std::string& method) {
 
 val start(Model& model, const std::string& method, const val& data, const val& shape) {
   return guarded([&] {
-    const std::vector<float> values = floats_from_js(data);
-    model.start(call_from_js(method), {shape_from_js(shape), values});
+    const auto count = data["length"].as<size_t>();
+    const auto values = std::make_unique_for_overwrite<float[]>(count);
+    val(emscripten::typed_memory_view(count, values.get())).call<void>("set", data);
+    model.start(call_from_js(method), {shape_from_js(shape), {values.get(), count}});
     return val::undefined();
   });
 }

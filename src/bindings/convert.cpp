@@ -17,12 +17,6 @@ val copy_to_js(const T* data, size_t size) {
 }
 
 template <class T>
-void copy_from_js(const val& array, std::vector<T>& to) {
-  to.resize(array["length"].as<size_t>());
-  val(typed_memory_view(to.size(), to.data())).template call<void>("set", array);
-}
-
-template <class T>
 val list(const std::vector<T>& values) {
   val array = val::array();
   for (const T& value : values) array.call<void>("push", value);
@@ -115,15 +109,9 @@ Tensor tensor_from_js(const val& tensor) {
   return {dtype_from_js(tensor["dtype"]), shape_from_js(tensor["shape"]), {begin, begin + bytes.size()}};
 }
 
-std::vector<float> floats_from_js(const val& array) {
-  std::vector<float> floats;
-  copy_from_js(array, floats);
-  return floats;
-}
-
 std::vector<uint8_t> bytes_from_js(const val& array) {
-  std::vector<uint8_t> bytes;
-  copy_from_js(array, bytes);
+  std::vector<uint8_t> bytes(array["length"].as<size_t>());
+  val(typed_memory_view(bytes.size(), bytes.data())).call<void>("set", array);
   return bytes;
 }
 

@@ -33,7 +33,6 @@ Shape shape_from_js(const emscripten::val& array);
 DType dtype_from_js(const emscripten::val& name);
 Tensor tensor_from_js(const emscripten::val& tensor);
 // A copy of a typed array's elements.
-std::vector<float> floats_from_js(const emscripten::val& array);
 std::vector<uint8_t> bytes_from_js(const emscripten::val& array);
 
 }  // namespace wimm::bindings

@@ -40,7 +40,7 @@ class Gemm {
   // `first` + 1, … of x begin.
   template <class Locate>
   void run(float* output, int64_t stride, std::byte*, ThreadPool& pool, Locate&& locate) const {
-    chunks_.run(pool, [&](int64_t, int64_t first, int64_t rows, int64_t first_panel, int64_t last_panel) {
+    chunks_.run(pool, [&](int64_t first, int64_t rows, int64_t first_panel, int64_t last_panel) {
       const float* pointers[most_rows];
       const std::span chunk(pointers, static_cast<size_t>(rows));
       locate(first, chunk);

@@ -33,7 +33,7 @@ class Int8Gemm {
   // `locate(first, rows, scales)` fills the spans with where rows `first`, `first` + 1, … of x begin, and their scales.
   template <class Locate>
   void run_quantized(float* output, int64_t stride, ThreadPool& pool, Locate&& locate) const {
-    chunks_.run(pool, [&](int64_t, int64_t first, int64_t rows, int64_t first_panel, int64_t last_panel) {
+    chunks_.run(pool, [&](int64_t first, int64_t rows, int64_t first_panel, int64_t last_panel) {
       const Quantized* pointers[RowChunks::most_rows];
       QuantizedScale scales[RowChunks::most_rows];
       const std::span chunk(pointers, static_cast<size_t>(rows));

@@ -12,44 +12,39 @@ namespace wimm {
 class RowChunks {
  public:
   static constexpr int64_t most_rows = 252;  // of a chunk
-  static constexpr int64_t multiple = 12;    // of rows, but in the last chunk: of tiles of four rows, or six
 
   // For rows of so many floats, in and out, and columns in so many panels.
   void reshape(int64_t rows, int64_t row_floats, int64_t panels, const ThreadPool& pool) {
     const auto ceil_div = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
     rows_ = rows;
     panels_ = panels;
-    chunks_ = ceil_div(rows, std::clamp<int64_t>(chunk_floats / row_floats, 3 * multiple, most_rows));
-    chunk_rows_ = ceil_div(ceil_div(rows, chunks_), multiple) * multiple;
-    chunks_ = ceil_div(rows, chunk_rows_);
-    const int64_t wanted = pool.size() == 1 ? 1 : pool.size() * pieces_a_thread;
+    chunks_ = ceil_div(rows, std::clamp(chunk_floats / row_floats, least_rows, most_rows));
+    const int64_t threads = pool.size(), wanted = threads == 1 ? 1 : threads * tasks_a_thread;
     splits_ = std::clamp<int64_t>(ceil_div(wanted, chunks_), 1, panels_);
-    pieces_ = std::min(chunks_ * splits_, wanted);
+    while (splits_ < panels_ && chunks_ * splits_ % threads != 0 && chunks_ * splits_ < 2 * wanted) ++splits_;
   }
 
-  int64_t chunk_rows() const { return chunk_rows_; }
-  // Pieces of work that are under way at the same time, one after another each.
-  int64_t pieces() const { return pieces_; }
-
-  // Calls task(piece, first row, rows, first panel, last panel) for all.
+  // Calls task(first row, rows, first panel, last panel) for all.
   template <class Task>
   void run(ThreadPool& pool, Task&& task) const {
-    const int64_t tasks = chunks_ * splits_;
-    pool.parallel_for(pieces_, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t piece = begin; piece < end; ++piece)
-        for (int64_t i = piece * tasks / pieces_; i < (piece + 1) * tasks / pieces_; ++i) {
-          const int64_t first = i / splits_ * chunk_rows_, split = i % splits_;
-          task(piece, first, std::min(chunk_rows_, rows_ - first), panels_ * split / splits_,
-               panels_ * (split + 1) / splits_);
-        }
+    const int64_t tiles = (rows_ + tile_rows - 1) / tile_rows;
+    pool.parallel_for(chunks_ * splits_, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t chunk = i / splits_, split = i % splits_;
+        const int64_t first = tiles * chunk / chunks_ * tile_rows;
+        const int64_t last = std::min(tiles * (chunk + 1) / chunks_ * tile_rows, rows_);
+        task(first, last - first, panels_ * split / splits_, panels_ * (split + 1) / splits_);
+      }
     });
   }
 
  private:
-  static constexpr int64_t chunk_floats = 64 << 10;
-  static constexpr int64_t pieces_a_thread = 4;
+  static constexpr int64_t chunk_floats = 96 << 10;
+  static constexpr int64_t least_rows = 72;  // with fewer, weights are read more often than they repay
+  static constexpr int64_t tile_rows = 6;    // the most of a tile
+  static constexpr int64_t tasks_a_thread = 4;
 
-  int64_t rows_ = 0, panels_ = 0, chunk_rows_ = multiple, chunks_ = 0, splits_ = 1, pieces_ = 1;
+  int64_t rows_ = 0, panels_ = 0, chunks_ = 0, splits_ = 1;
 };
 
 }  // namespace wimm
