@@ -206,14 +206,22 @@ test('input that is no tensor is refused, and the model goes on [I07, I10, I11]'
   assert.deepEqual(await model.forward(images(3)), before);
 });
 
-test('input is copied at the call [I09]', async () => {
-  const shared = { data: new Float32Array(new SharedArrayBuffer(4 * 3 * 64 * 64)), shape: [1, 3, 64, 64] };
-  shared.data.set(images(3).data);
-  const expected = await model.forward(images(3));
-  const result = model.forward(shared);
-  shared.data.fill(NaN);
-  assert.deepEqual(await result, expected);
-});
+for (const worker of [false, true])
+  test(`input is read at the call, or copied: ${worker ? 'a worker' : 'this thread'} [I09]`, async () => {
+    const model = await createModel('resnet18', { threads: 1, worker });
+    const expected = await model.forward(images(3));
+    const shared = { data: new Float32Array(new SharedArrayBuffer(4 * 3 * 64 * 64)), shape: [1, 3, 64, 64] };
+    const results = Array.from({ length: 2 }, () => {
+      shared.data.set(images(3).data);
+      const result = model.forward(shared);
+      shared.data.fill(NaN);
+      return result;
+    });
+    assert.deepEqual(await Promise.all(results), [expected, expected]);
+    const odd = Object.defineProperty(images(3).data, 'length', { value: 2 ** 40 });
+    assert.deepEqual(await model.forward({ data: odd, shape: [1, 3, 64, 64] }), expected);
+    model.dispose();
+  });
 
 test('calls made at once give what calls one by one give [R03]', async () => {
   const inputs = Array.from({ length: 8 }, (_, i) => images(3, 32 + 32 * (i % 2)));
