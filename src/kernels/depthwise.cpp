@@ -6,7 +6,7 @@
 #include "graph/shapes.h"
 #include "kernels/activations.h"
 #include "kernels/conv2d.h"
-#include "kernels/gemm_tile.h"
+#include "kernels/prefetch.h"
 #include "kernels/simd.h"
 
 namespace wimm {

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "kernels/activations.h"
+#include "kernels/prefetch.h"
 #include "kernels/xnnpack.h"
 
 namespace wimm {

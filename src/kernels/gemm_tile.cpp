@@ -1,9 +1,7 @@
 #include "kernels/gemm_tile.h"
 
 #include <algorithm>
-#include <cstring>
 #include <iterator>
-#include <limits>
 
 namespace wimm {
 namespace {
@@ -70,36 +68,8 @@ static_assert(std::size(multiply_rows) == most_tile_rows + 1);
 
 void multiply_tile(const GemmTile& tile, int64_t rows) { multiply_rows[rows](tile); }
 
-void bring_to_cache(const std::byte* begin, const std::byte* end) {
-  constexpr ptrdiff_t line = 64;
-  for (; end - begin >= line; begin += line) {
-    int32_t word;
-    std::memcpy(&word, begin, sizeof word);
-    asm volatile("" ::"r"(word));  // else compilers leave out a load whose result is not used
-  }
-}
-
-void WeightStream::read_block() {
-  constexpr ptrdiff_t block = 64 << 10;
-  const std::byte* const begin = next_;
-  next_ += std::min(block, end_ - next_);
-  bring_to_cache(begin, next_);
-}
-
 void multiply_panels(const float* const* a, int64_t rows, int64_t depth, const float* b, int64_t columns, float* c) {
-  constexpr float infinity = std::numeric_limits<float>::infinity();
-  const GemmTile tile{.rows = a,
-                      .segments = 1,
-                      .length = depth,
-                      .distance = 0,
-                      .panels = b,
-                      .biased = false,
-                      .output = c,
-                      .stride = columns,
-                      .columns = columns,
-                      .low = -infinity,
-                      .high = infinity};
-  multiply_tile(tile, rows);
+  multiply_tile({.rows = a, .length = depth, .panels = b, .output = c, .stride = columns, .columns = columns}, rows);
 }
 
 }  // namespace wimm

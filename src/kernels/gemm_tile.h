@@ -1,9 +1,9 @@
 // The tile that matrix products are made of: it stays in registers.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "kernels/simd.h"
 
@@ -17,42 +17,16 @@ inline constexpr int64_t most_tile_rows = 6;
 // Some rows of x by the columns of panels of eight, which lie one after the other in memory.
 struct GemmTile {
   const float* const* rows;
-  int64_t segments, length, distance;  // of x in each row
-  const float* panels;                 // [segments · length, 8] each
-  bool biased;                         // each begins with the bias of its columns
-  float* output;                       // rows `stride` apart, of `columns` between low and high
+  int64_t segments = 1, length, distance = 0;  // of x in each row
+  const float* panels;                         // [segments · length, 8] each
+  bool biased = false;                         // each begins with the bias of its columns
+  float* output;                               // rows `stride` apart, of `columns` between low and high
   int64_t stride, columns;
-  float low, high;
+  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
 };
 
 // Of 1 to `most_tile_rows` rows.
 void multiply_tile(const GemmTile& tile, int64_t rows);
-
-// Asks for all lines of a block at once, before they are read a few at a time, each of which would be waited for:
-// WebAssembly has no prefetch.
-void bring_to_cache(const std::byte* begin, const std::byte* end);
-
-// Brings weights that tiles read one after the other into cache, from where memory has them, if that was enabled: the
-// processor guesses as well what comes next, and where its guesses are good, it is slower to wait for many lines.
-class WeightStream {
- public:
-  WeightStream(const void* begin, const void* end)
-      : next_(static_cast<const std::byte*>(begin)), end_(static_cast<const std::byte*>(end)) {}
-
-  // Of all threads.
-  static void enable(bool enabled) { enabled_.store(enabled, std::memory_order_relaxed); }
-
-  // Up to `end` is about to be read.
-  void reach(const void* end) {
-    while (end > next_ && enabled_.load(std::memory_order_relaxed)) read_block();
-  }
-
- private:
-  void read_block();
-
-  inline static std::atomic<bool> enabled_ = false;
-  const std::byte *next_, *end_;
-};
 
 // Calls task(first, rows) for the tiles of so many rows, which are as equal as can be: 49 rows are 4 · 6 + 5 · 5.
 template <int64_t most = most_tile_rows, class Task>

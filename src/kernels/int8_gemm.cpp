@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kernels/activations.h"
+#include "kernels/prefetch.h"
 #include "kernels/xnnpack.h"
 #ifdef __wasm__
 #include <wasm_simd128.h>
@@ -71,7 +72,7 @@ struct Int8Gemm::Tile {
   const ColumnTerms& terms;
   float* output;
   int64_t stride, width;
-  float low, high;
+  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
 };
 
 template <class Products, int64_t rows>
@@ -220,7 +221,6 @@ bool Int8Gemm::fused_products_are_exact() {
   ColumnTerms terms{};
   std::fill_n(terms.scale, panel_columns, 1.0f);
   float sums[rows * panel_columns];
-  constexpr float infinity = std::numeric_limits<float>::infinity();
   multiply_tile<FusedProducts, rows>({.rows = pointers,
                                       .scales = scales,
                                       .segments = {.length = depth, .offsets = {0}},
@@ -228,9 +228,7 @@ bool Int8Gemm::fused_products_are_exact() {
                                       .terms = terms,
                                       .output = sums,
                                       .stride = panel_columns,
-                                      .width = panel_columns,
-                                      .low = -infinity,
-                                      .high = infinity});
+                                      .width = panel_columns});
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < panel_columns; ++c) {
       int64_t sum = 0;

@@ -96,17 +96,20 @@ struct F3 : Stride1<3, 3> {
   }
 };
 
+// Scaled values of a polynomial at 0, ±1, ±2 and ∞, from its first and last coefficient and, at 1 and 2, the sums of
+// its even terms, and of its odd ones over the point.
+void values_at_six_points(f32x4 first, f32x4 even1, f32x4 odd1, f32x4 even2, f32x4 odd2, f32x4 last,
+                          std::array<f32x4, 6>& out) {
+  even1 *= constant<-1.0f / 6>();
+  odd1 *= constant<-1.0f / 6>();
+  even2 *= constant<1.0f / 24>();
+  odd2 *= constant<1.0f / 12>();
+  out = {constant<0.25f>() * first, even1 + odd1, even1 - odd1, even2 + odd2, even2 - odd2, last};
+}
+
 struct F4 : Stride1<4, 3> {
   static void transform_filter(const std::array<f32x4, 3>& g, std::array<f32x4, window>& out) {
-    const f32x4 sixth = constant<-1.0f / 6>(), ends = sixth * (g[0] + g[2]), middle = sixth * g[1];
-    const f32x4 ends2 = constant<1.0f / 24>() * (g[0] + constant<4.0f>() * g[2]),
-                middle2 = constant<1.0f / 12>() * g[1];
-    out[0] = constant<0.25f>() * g[0];
-    out[1] = ends + middle;
-    out[2] = ends - middle;
-    out[3] = ends2 + middle2;
-    out[4] = ends2 - middle2;
-    out[5] = g[2];
+    values_at_six_points(g[0], g[0] + g[2], g[1], g[0] + constant<4.0f>() * g[2], g[1], g[2], out);
   }
   static void transform_input(const std::array<f32x4, window>& d, std::array<f32x4, window>& out) {
     const f32x4 four = constant<4.0f>(), minus_four = constant<-4.0f>(), minus_five = constant<-5.0f>();
@@ -131,16 +134,9 @@ struct F4 : Stride1<4, 3> {
 // At F(4, 3)'s points.
 struct F25 : Stride1<2, 5> {
   static void transform_filter(const std::array<f32x4, 5>& g, std::array<f32x4, window>& out) {
-    const f32x4 four = constant<4.0f>(), sixth = constant<-1.0f / 6>();
-    const f32x4 even = sixth * (g[0] + g[2] + g[4]), odd = sixth * (g[1] + g[3]);
-    const f32x4 even2 = constant<1.0f / 24>() * (g[0] + four * (g[2] + four * g[4])),
-                odd2 = constant<1.0f / 12>() * (g[1] + four * g[3]);
-    out[0] = constant<0.25f>() * g[0];
-    out[1] = even + odd;
-    out[2] = even - odd;
-    out[3] = even2 + odd2;
-    out[4] = even2 - odd2;
-    out[5] = g[4];
+    const f32x4 four = constant<4.0f>();
+    values_at_six_points(g[0], g[0] + g[2] + g[4], g[1] + g[3], g[0] + four * (g[2] + four * g[4]), g[1] + four * g[3],
+                         g[4], out);
   }
   static void transform_input(const std::array<f32x4, window>& d, std::array<f32x4, window>& out) {
     F4::transform_input(d, out);

@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "graph/shapes.h"
-#include "kernels/gemm_tile.h"
+#include "kernels/prefetch.h"
 #include "runtime/stopwatch.h"
 #include "wimm/error.h"
 
