@@ -8,58 +8,53 @@
 
 namespace wimm {
 
-struct HardSigmoid {
-  f32x4 three = constant<3.0f>(), six = constant<6.0f>(), sixth = constant<1.0f / 6>();
-  f32x4 operator()(f32x4 x) const { return min(max(x + three, f32x4{}), six) * sixth; }
-};
-
 // Calls `use` with a function f32x4 → f32x4 that computes `activation`.
 template <class Use>
 void with_activation(Activation activation, Use&& use) {
+  const auto clamp = [](f32x4 x, float low, float high) { return min(max(x, splat(low)), splat(high)); };
+  const auto hard_sigmoid = [=](f32x4 x) { return clamp(x + constant<3.0f>(), 0, 6) * constant<1.0f / 6>(); };
   switch (activation) {
     case Activation::identity:
       return use([](f32x4 x) { return x; });
     case Activation::relu:
       return use([](f32x4 x) { return max(x, f32x4{}); });
     case Activation::relu6:
-      return use([six = constant<6.0f>()](f32x4 x) { return min(max(x, f32x4{}), six); });
+      return use([=](f32x4 x) { return clamp(x, 0, 6); });
     case Activation::squared_relu:
       return use([](f32x4 x) {
         const f32x4 positive = max(x, f32x4{});
         return positive * positive;
       });
     case Activation::sigmoid:
-      return use(Sigmoid());
+      return use([](f32x4 x) { return sigmoid(x); });
     case Activation::hard_sigmoid:
-      return use(HardSigmoid());
+      return use(hard_sigmoid);
     case Activation::silu:
-      return use([exp = Exp(), one = constant<1.0f>()](f32x4 x) { return x / (one + exp(-x)); });
+      return use([](f32x4 x) { return x / (constant<1.0f>() + exp(-x)); });
     case Activation::hard_swish:
-      return use([hard_sigmoid = HardSigmoid()](f32x4 x) { return x * hard_sigmoid(x); });
+      return use([=](f32x4 x) { return x * hard_sigmoid(x); });
     case Activation::gelu:
-      return use([erf = Erf(), half = constant<0.5f>(), root = constant<0.70710678118654752f>()](f32x4 x) {
-        return half * x * (erf.q0 + erf(x * root));
+      return use([](f32x4 x) {
+        return constant<0.5f>() * x * (constant<1.0f>() + erf(x * constant<0.70710678118654752f>()));
       });
     case Activation::gelu_tanh:
-      return use(
-          [sigmoid = Sigmoid(), cube = constant<0.044715f>(), twice = constant<2 * 0.79788456080286536f>()](f32x4 x) {
-            // x/2 · (1 + tanh(u)), which is x · sigmoid(2u)
-            return x * sigmoid(twice * multiply_add(x * x * x, cube, x));
-          });
+      return use([](f32x4 x) {  // x/2 · (1 + tanh(u)), which is x · sigmoid(2u)
+        const f32x4 cubic = multiply_add(x * x * x, constant<0.044715f>(), x);
+        return x * sigmoid(constant<2 * 0.79788456080286536f>() * cubic);
+      });
     case Activation::quick_gelu:
-      return use([sigmoid = Sigmoid(), factor = constant<1.702f>()](f32x4 x) { return x * sigmoid(factor * x); });
+      return use([](f32x4 x) { return x * sigmoid(constant<1.702f>() * x); });
     case Activation::tanh:
-      return use(Tanh());
+      return use([](f32x4 x) { return tanh(x); });
     case Activation::mish:
-      return use([exp = Exp(), two = constant<2.0f>(), most = constant<20.0f>()](f32x4 x) {
-        // x · tanh(ln(1 + eˣ)), with n = (1 + eˣ)² - 1
-        const f32x4 e = exp(min(x, most)), n = e * (e + two);
-        return x * (n / (n + two));
+      return use([](f32x4 x) {  // x · tanh(ln(1 + eˣ)), with n = (1 + eˣ)² - 1
+        const f32x4 e = exp(min(x, constant<20.0f>())), n = e * (e + constant<2.0f>());
+        return x * (n / (n + constant<2.0f>()));
       });
     case Activation::leaky_relu:
-      return use([slope = constant<0.01f>()](f32x4 x) { return max(x, x * slope); });
+      return use([](f32x4 x) { return max(x, x * constant<0.01f>()); });
     case Activation::leaky_relu_1e_3:
-      return use([slope = constant<0.001f>()](f32x4 x) { return max(x, x * slope); });
+      return use([](f32x4 x) { return max(x, x * constant<0.001f>()); });
   }
 }
 

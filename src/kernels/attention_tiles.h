@@ -53,7 +53,6 @@ inline float exponentials(float* x, int64_t count, float scale) {
   f32x4 highest = load(x);
   for (int64_t i = 4; i < count; i += 4) highest = max(highest, load(x + i));
   const f32x4 peak = splat(largest(highest));
-  const Exp exp;
   f32x4 total{};
   for (int64_t i = 0; i < count; i += 4) {
     const f32x4 e = exp((load(x + i) - peak) * scale);

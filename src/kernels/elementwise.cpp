@@ -51,9 +51,7 @@ class AffineKernel final : public Kernel {
       pool.parallel_for(rows_, std::max<int64_t>(1, grain_floats / channels_), [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row)
           map4(inputs[0] + row * in_stride_, output + row * out_stride_, 0, channels_,
-               [activation, scale = affine_.scale.data(), shift = affine_.shift.data()](f32x4 x, int64_t c) {
-                 return activation(multiply_add(x, load(scale + c), load(shift + c)));
-               });
+               [&](f32x4 x, int64_t c) { return activation(x * load(&affine_.scale[c]) + load(&affine_.shift[c])); });
       });
     });
   }
@@ -208,7 +206,7 @@ void fold(FoldedWeights& weights, std::span<const Affine> steps, std::string_vie
 
 // As map4, but where other threads may be writing past the end of x, so that nothing there is read.
 template <class Function>
-void map_within(const float* x, float* y, ptrdiff_t count, Function function) {
+void map_within(const float* x, float* y, ptrdiff_t count, Function&& function) {
   const ptrdiff_t whole = count / 4 * 4;
   for (ptrdiff_t i = 0; i < whole; i += 4) store(y + i, function(load(x + i)));
   if (whole == count) return;

@@ -102,8 +102,6 @@ class LstmKernel final : public Kernel {
   // output.
   void remember(const float* from_inputs, const float* from_memory, float* c, float* h) const {
     const int64_t hidden = op_.hidden;
-    const Tanh tanh;
-    const Sigmoid& sigmoid = tanh.sigmoid;
     for (int64_t i = 0; i < hidden; i += 4) {
       const auto gate = [&](int64_t k) {
         return load(from_inputs + k * hidden + i) + load(from_memory + k * hidden + i);

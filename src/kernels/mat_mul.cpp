@@ -113,7 +113,6 @@ class SoftmaxTokensKernel final : public Kernel {
   // Of [tokens, strip].
   static void softmax(std::vector<float>& values) {
     const auto end = values.data() + values.size();
-    const Exp exp;
     for (int64_t half = 0; half < strip; half += 4) {
       f32x4 peak = splat(-std::numeric_limits<float>::infinity()), total{};
       for (float* x = values.data() + half; x < end; x += strip) peak = max(peak, load(x));

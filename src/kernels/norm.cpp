@@ -173,7 +173,7 @@ class EvoNormS0Kernel final : public Kernel {
                  [&](f32x4 x, int64_t c) { return gate(x, c) * load(&scale[c]) + load(&bias_[c]); });
       };
       if (gated_)
-        norm([&, sigmoid = Sigmoid()](f32x4 x, int64_t c) { return x * sigmoid(x * load(&v_[c])); });
+        norm([&](f32x4 x, int64_t c) { return x * sigmoid(x * load(&v_[c])); });
       else
         norm([](f32x4 x, int64_t) { return x; });
     }

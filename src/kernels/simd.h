@@ -79,70 +79,45 @@ inline float largest(f32x4 x) {
 }
 inline float smallest(f32x4 x) { return -largest(-x); }
 
-// Functions with their constants: one that is made before a loop has them in registers there.
-
 // eˣ = 2ⁿ · 2ᶠ, with n an integer, |f| ≤ ½, and the polynomial of degree 5 that is closest to 2ᶠ: relative error below
 // 7e-7 for |x| ≤ 8, 4e-6 at the ends; saturates outside [-87, 88].
-struct Exp {
-  f32x4 lowest = constant<-87.0f>(), highest = constant<88.0f>(), log2e = constant<1.44269504088896341f>();
-  f32x4 rounder = constant<12582912.0f>();  // 1.5 · 2²³: adding it rounds to an integer, kept in the lowest bits
-  f32x4 c5 = constant<1.3276472e-3f>(), c4 = constant<9.6755410e-3f>(), c3 = constant<5.5507131e-2f>(),
-        c2 = constant<2.4022120e-1f>(), c1 = constant<6.9314694e-1f>(), c0 = constant<1.0000001f>();
+inline f32x4 exp(f32x4 x) {
+  x = min(max(x, constant<-87.0f>()), constant<88.0f>());
+  const f32x4 log2e = constant<1.44269504088896341f>();
+  const f32x4 rounder = constant<12582912.0f>();  // 1.5 · 2²³: adding it rounds to an integer, kept in the lowest bits
+  const f32x4 shifted = multiply_add(x, log2e, rounder), f = multiply_add(x, log2e, rounder - shifted);
+  f32x4 p = multiply_add(f, constant<1.3276472e-3f>(), constant<9.6755410e-3f>());
+  p = multiply_add(f, p, constant<5.5507131e-2f>());
+  p = multiply_add(f, p, constant<2.4022120e-1f>());
+  p = multiply_add(f, p, constant<6.9314694e-1f>());
+  p = multiply_add(f, p, constant<1.0000001f>());
+  return (f32x4)((i32x4)p + ((i32x4)shifted << 23));
+}
 
-  f32x4 operator()(f32x4 x) const {
-    x = min(max(x, lowest), highest);
-    const f32x4 shifted = multiply_add(x, log2e, rounder), f = multiply_add(x, log2e, rounder - shifted);
-    f32x4 p = multiply_add(f, c5, c4);
-    p = multiply_add(f, p, c3);
-    p = multiply_add(f, p, c2);
-    p = multiply_add(f, p, c1);
-    p = multiply_add(f, p, c0);
-    return (f32x4)((i32x4)p + ((i32x4)shifted << 23));
-  }
-};
-
-struct Sigmoid {
-  Exp exp;
-  f32x4 one = constant<1.0f>();
-  f32x4 operator()(f32x4 x) const { return one / (one + exp(-x)); }
-};
-
-struct Tanh {
-  Sigmoid sigmoid;
-  f32x4 two = constant<2.0f>();
-  f32x4 operator()(f32x4 x) const { return two * sigmoid(x + x) - sigmoid.one; }
-};
+inline f32x4 sigmoid(f32x4 x) { return constant<1.0f>() / (constant<1.0f>() + exp(-x)); }
+inline f32x4 tanh(f32x4 x) { return constant<2.0f>() * sigmoid(x + x) - constant<1.0f>(); }
 
 // A rational function of the least largest error, 4e-7 in float32; it is odd, and precise near 0.
-struct Erf {
-  f32x4 lowest = constant<-4.0f>(), highest = constant<4.0f>();
-  f32x4 p6 = constant<1.9217171e-8f>(), p5 = constant<-1.9903221e-6f>(), p4 = constant<1.5553732e-4f>(),
-        p3 = constant<4.2930760e-3f>(), p2 = constant<5.2433545e-2f>(), p1 = constant<2.1394526e-1f>(),
-        p0 = constant<1.1283787f>();
-  f32x4 q4 = constant<1.0980434e-3f>(), q3 = constant<1.5551139e-2f>(), q2 = constant<1.2079986e-1f>(),
-        q1 = constant<5.2293171e-1f>(), q0 = constant<1.0f>();
-
-  f32x4 operator()(f32x4 x) const {
-    x = min(max(x, lowest), highest);
-    const f32x4 square = x * x;
-    f32x4 p = multiply_add(square, p6, p5);
-    p = multiply_add(p, square, p4);
-    p = multiply_add(p, square, p3);
-    p = multiply_add(p, square, p2);
-    p = multiply_add(p, square, p1);
-    p = multiply_add(p, square, p0);
-    f32x4 q = multiply_add(square, q4, q3);
-    q = multiply_add(q, square, q2);
-    q = multiply_add(q, square, q1);
-    q = multiply_add(q, square, q0);
-    return x * p / q;
-  }
-};
+inline f32x4 erf(f32x4 x) {
+  x = min(max(x, constant<-4.0f>()), constant<4.0f>());
+  const f32x4 square = x * x;
+  f32x4 p = multiply_add(square, constant<1.9217171e-8f>(), constant<-1.9903221e-6f>());
+  p = multiply_add(p, square, constant<1.5553732e-4f>());
+  p = multiply_add(p, square, constant<4.2930760e-3f>());
+  p = multiply_add(p, square, constant<5.2433545e-2f>());
+  p = multiply_add(p, square, constant<2.1394526e-1f>());
+  p = multiply_add(p, square, constant<1.1283787f>());
+  f32x4 q = multiply_add(square, constant<1.0980434e-3f>(), constant<1.5551139e-2f>());
+  q = multiply_add(q, square, constant<1.2079986e-1f>());
+  q = multiply_add(q, square, constant<5.2293171e-1f>());
+  q = multiply_add(q, square, constant<1.0f>());
+  return x * p / q;
+}
 
 // y[i] = function(x[i], i) for i in [begin, end), four at a time. The last may read past the end, but never writes
 // there. (Indices of the machine's size: 64-bit ones cost WebAssembly more than many a function.)
 template <class Function>
-void map4(const float* x, float* y, ptrdiff_t begin, ptrdiff_t end, Function function) {
+void map4(const float* x, float* y, ptrdiff_t begin, ptrdiff_t end, Function&& function) {
   for (ptrdiff_t i = begin; i < end; i += 4) {
     const f32x4 value = function(load(x + i), i);
     if (i + 4 <= end) {
