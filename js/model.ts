@@ -210,7 +210,10 @@ export class Model<Output extends Tensor | Tensor[] = Tensor> {
     return this.#calls.size === 0;
   }
 
-  /** Runs `work` after all calls before it, at once where there are none. Once the signal is aborted or the model disposed of, so is its own. */
+  /**
+   * Runs `work` after all calls before it, at once where there are none. Once the signal is aborted or the model disposed of, so
+   * is its own.
+   */
   async #queue<T>(work: (stopped: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
     this.#checkAlive();
     const call = new AbortController();

@@ -86,8 +86,8 @@ export interface Engine {
   /** Throws what `createModel` would throw before it reads a tensor, for weights of which there is the head or nothing. */
   checkModel(spec: Omit<ModelSpec, 'weights'>, head?: WeightsHead): Promise<void>;
   /**
-   * The list has one tensor, or those of `forwardIntermediates`. A model runs once at a time: the next
-   * call of it waits until this one has settled.
+   * The list has one tensor, or those of `forwardIntermediates`. A model runs once at a time: the next call of it waits until
+   * this one has settled.
    */
   run(model: number, method: Run, x: Tensor, signal?: AbortSignal): Promise<Tensor[]>;
   profile(model: number, x: Tensor, signal?: AbortSignal): Promise<LayerProfile[]>;

@@ -152,8 +152,9 @@ val start(Model& model, const std::string& method, const val& data, const val& s
   return guarded([&] {
     const auto count = data["length"].as<size_t>();
     const auto values = std::make_unique_for_overwrite<float[]>(count);
-    val(emscripten::typed_memory_view(count, values.get())).call<void>("set", data);
-    model.start(call_from_js(method), {shape_from_js(shape), {values.get(), count}});
+    const std::span floats(values.get(), count);
+    copy_from_js(data, floats);
+    model.start(call_from_js(method), {shape_from_js(shape), floats});
     return val::undefined();
   });
 }

@@ -111,7 +111,7 @@ Tensor tensor_from_js(const val& tensor) {
 
 std::vector<uint8_t> bytes_from_js(const val& array) {
   std::vector<uint8_t> bytes(array["length"].as<size_t>());
-  val(typed_memory_view(bytes.size(), bytes.data())).call<void>("set", array);
+  copy_from_js(array, std::span(bytes));
   return bytes;
 }
 

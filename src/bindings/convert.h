@@ -3,6 +3,7 @@
 
 #include <emscripten/val.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,5 +35,10 @@ DType dtype_from_js(const emscripten::val& name);
 Tensor tensor_from_js(const emscripten::val& tensor);
 // A copy of a typed array's elements.
 std::vector<uint8_t> bytes_from_js(const emscripten::val& array);
+// Of a typed array, to memory of as many elements.
+template <class T>
+void copy_from_js(const emscripten::val& array, std::span<T> to) {
+  emscripten::val(emscripten::typed_memory_view(to.size(), to.data())).template call<void>("set", array);
+}
 
 }  // namespace wimm::bindings

@@ -355,8 +355,8 @@ void transform_outputs(const float* from, ptrdiff_t channels, ptrdiff_t next, co
   }
 }
 
-// An algorithm in both dimensions. Its functions begin to run optimised when they are called, not in the midst of a
-// loop: so do engines.
+// An algorithm in both dimensions. An engine begins to run a function's optimised code when it is called, not in the
+// midst of it: these are called for each panel or tile.
 struct Algorithm {
   Size2d tile, stride, window, taps;
   int64_t filters;
