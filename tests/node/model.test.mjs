@@ -206,9 +206,9 @@ test('input that is no tensor is refused, and the model goes on [I07, I10, I11]'
   assert.deepEqual(await model.forward(images(3)), before);
 });
 
-for (const worker of [false, true])
-  test(`input is read at the call, or copied: ${worker ? 'a worker' : 'this thread'} [I09]`, async () => {
-    const model = await createModel('resnet18', { threads: 1, worker });
+for (const thread of ['own', 'worker'])
+  test(`input is that of the call: ${thread} thread [I09]`, async () => {
+    const model = await createModel('resnet18', { threads: 1, worker: thread === 'worker' });
     const expected = await model.forward(images(3));
     const shared = { data: new Float32Array(new SharedArrayBuffer(4 * 3 * 64 * 64)), shape: [1, 3, 64, 64] };
     const results = Array.from({ length: 2 }, () => {
