@@ -10,9 +10,9 @@
 namespace wimm {
 
 inline constexpr int64_t panel_columns = 8;
-// With as many rows, a tile's twelve sums, two vectors of weights and a factor fill the registers of x86. Eight sums,
-// of four rows, would just hide the time of a multiplication, and every load would show.
-inline constexpr int64_t most_tile_rows = 6;
+// With as many rows, a tile's sums, two vectors of weights and a factor, and a product where that is not added in the
+// same instruction, fill the registers of x86. Fewer sums would not hide the time of a fused multiplication.
+inline constexpr int64_t most_tile_rows = has_fused_multiply_add ? 6 : 4;
 
 // Some rows of x by the columns of panels of eight, which lie one after the other in memory.
 struct GemmTile {

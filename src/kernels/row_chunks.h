@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/gemm_tile.h"
 #include "kernels/thread_pool.h"
 
 namespace wimm {
@@ -27,12 +28,12 @@ class RowChunks {
   // Calls task(first row, rows, first panel, last panel) for all.
   template <class Task>
   void run(ThreadPool& pool, Task&& task) const {
-    const int64_t tiles = (rows_ + tile_rows - 1) / tile_rows;
+    const int64_t tiles = (rows_ + most_tile_rows - 1) / most_tile_rows;
     pool.parallel_for(chunks_ * splits_, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t chunk = i / splits_, split = i % splits_;
-        const int64_t first = tiles * chunk / chunks_ * tile_rows;
-        const int64_t last = std::min(tiles * (chunk + 1) / chunks_ * tile_rows, rows_);
+        const int64_t first = tiles * chunk / chunks_ * most_tile_rows;
+        const int64_t last = std::min(tiles * (chunk + 1) / chunks_ * most_tile_rows, rows_);
         task(first, last - first, panels_ * split / splits_, panels_ * (split + 1) / splits_);
       }
     });
@@ -41,7 +42,6 @@ class RowChunks {
  private:
   static constexpr int64_t chunk_floats = 96 << 10;
   static constexpr int64_t least_rows = 72;  // with fewer, weights are read more often than they repay
-  static constexpr int64_t tile_rows = 6;    // the most of a tile
   static constexpr int64_t tasks_a_thread = 4;
 
   int64_t rows_ = 0, panels_ = 0, chunks_ = 0, splits_ = 1;

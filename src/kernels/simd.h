@@ -68,6 +68,11 @@ inline f32x4 multiply_add(f32x4 a, f32x4 b, f32x4 c) {
   return a * b + c;
 #endif
 }
+#if defined(__wasm__) && !defined(__wasm_relaxed_simd__)
+inline constexpr bool has_fused_multiply_add = false;
+#else
+inline constexpr bool has_fused_multiply_add = true;
+#endif
 // y += factor · x
 inline void add_scaled(const float* x, float factor, int64_t count, float* y) {
   for (int64_t i = 0; i < count; ++i) y[i] += factor * x[i];
