@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <utility>
 
 #include "kernels/kernel.h"
 #include "kernels/simd.h"
@@ -11,18 +12,19 @@ namespace wimm {
 // Calls `use` with a function f32x4 → f32x4 that computes `activation`.
 template <class Use>
 void with_activation(Activation activation, Use&& use) {
-  const auto clamp = [](f32x4 x, float low, float high) { return min(max(x, splat(low)), splat(high)); };
-  const auto hard_sigmoid = [=](f32x4 x) { return clamp(x + constant<3.0f>(), 0, 6) * constant<1.0f / 6>(); };
+  const auto hard_sigmoid = [](f32x4 x) {
+    return clamp(x + constant<3.0f>(), f32x4{}, splat(6)) * constant<1.0f / 6>();
+  };
   switch (activation) {
     case Activation::identity:
       return use([](f32x4 x) { return x; });
     case Activation::relu:
-      return use([](f32x4 x) { return max(x, f32x4{}); });
+      return use([](f32x4 x) { return max(f32x4{}, x); });
     case Activation::relu6:
-      return use([=](f32x4 x) { return clamp(x, 0, 6); });
+      return use([](f32x4 x) { return clamp(x, f32x4{}, splat(6)); });
     case Activation::squared_relu:
       return use([](f32x4 x) {
-        const f32x4 positive = max(x, f32x4{});
+        const f32x4 positive = max(f32x4{}, x);
         return positive * positive;
       });
     case Activation::sigmoid:
@@ -58,6 +60,11 @@ void with_activation(Activation activation, Use&& use) {
   }
 }
 
+// The range to which a kernel clamps its result: exact for identity, relu and relu6; for any other activation no bound,
+// and it must be applied afterwards.
+std::pair<float, float> output_range(Activation activation);
+bool is_clamp(Activation activation);
+
 // y[i] = activation(x[i]); x and y may be the same.
 void apply_activation(Activation activation, const float* x, float* y, int64_t count);
 
@@ -67,6 +74,7 @@ struct Rows {
   T* data;
   int64_t stride;
 };
+void apply_activation(Activation activation, Rows<const float> x, Rows<float> y, int64_t count, int64_t width);
 // The same for each row of a value of this shape.
 void apply_activation(Activation activation, Rows<const float> x, Rows<float> y, const Shape& shape, ThreadPool& pool);
 

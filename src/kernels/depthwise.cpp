@@ -27,6 +27,7 @@ class DepthwiseKernel final : public Kernel {
         window_(op.kernel[0] * op.kernel[1]),
         in_stride_(strides.inputs[0]),
         out_stride_(strides.output),
+        range_(output_range(op.activation)),
         bias_(weights.bias) {
     bias_.resize(static_cast<size_t>(blocks_ * block));
     weight_.resize(static_cast<size_t>(blocks_ * window_ * block));
@@ -89,11 +90,12 @@ class DepthwiseKernel final : public Kernel {
     const int64_t top = first * op_.stride[0] - padding_.top;
     for (int64_t y = 0; y < covered(rows, 0); ++y)
       copy_row(image, top + y, b * block, scratch + y * padded_width_ * block);
+    const bool in_place = is_clamp(op_.activation) && width % 4 == 0;
     float* row = scratch + covered(strip_rows_, 0) * padded_width_ * block;
     for (int64_t y = 0; y < rows; ++y) {
-      convolve_row(scratch + y * op_.stride[0] * padded_width_ * block, b, row);
-      if (op_.activation != Activation::identity) apply_activation(op_.activation, row, row, out_[2] * block);
-      copy_blocks(row, block, output + (first + y) * out_[2] * out_stride_ + b * block, out_stride_, out_[2], width);
+      const Rows<float> to{output + (first + y) * out_[2] * out_stride_ + b * block, out_stride_};
+      convolve_row(scratch + y * op_.stride[0] * padded_width_ * block, b, in_place ? to : Rows<float>{row, block});
+      if (!in_place) apply_activation(op_.activation, Rows<const float>{row, block}, to, out_[2], width);
     }
   }
 
@@ -105,11 +107,14 @@ class DepthwiseKernel final : public Kernel {
     }
     const int64_t left = padding_.left * block, right = left + in_[2] * block;
     std::fill_n(to, left, 0.0f);
-    copy_blocks(image + y * in_[2] * in_stride_ + channel, in_stride_, to + left, block, in_[2], block);
+    const float* from = image + y * in_[2] * in_stride_ + channel;
+    for (float* pixel = to + left; pixel != to + right; pixel += block, from += in_stride_)
+#pragma GCC unroll 4
+      for (ptrdiff_t c = 0; c < block; c += 4) store(pixel + c, load(from + c));
     std::fill(to + right, to + padded_width_ * block, 0.0f);
   }
 
-  void convolve_row(const float* rows, int64_t b, float* out) const {
+  void convolve_row(const float* rows, int64_t b, Rows<float> out) const {
     const bool dense = op_.dilation[1] == 1;
     const auto [kernel, stride] = std::pair(op_.kernel[1], op_.stride[1]);
     if (dense && kernel == 3 && stride == 1) return convolve_tiles<3, 1>(rows, b, out);
@@ -122,10 +127,11 @@ class DepthwiseKernel final : public Kernel {
   // For a kernel's width and stride, where they are known, a column of the input is read once for all outputs that it
   // is in.
   template <ptrdiff_t kernel, ptrdiff_t stride>
-  void convolve_tiles(const float* rows, int64_t b, float* out) const {
-    const ptrdiff_t width = out_width_, height = op_.kernel[0], next_row = op_.dilation[0] * padded_width_ * block;
+  void convolve_tiles(const float* rows, int64_t b, Rows<float> out) const {
+    const ptrdiff_t width = out_[2], height = op_.kernel[0], next_row = op_.dilation[0] * padded_width_ * block;
     const ptrdiff_t lanes = std::min(block, channels_ - b * block);
     const ptrdiff_t step = op_.stride[1] * block, next = op_.dilation[1] * block, taps = op_.kernel[1];
+    const f32x4 low = splat(range_.first), high = splat(range_.second);
     for (ptrdiff_t x = 0; x < width; x += tile_columns, rows += tile_columns * step)
       for (ptrdiff_t half = 0; half < lanes; half += 4) {
         const float* weight = &weight_[b * window_ * block] + half;
@@ -154,26 +160,16 @@ class DepthwiseKernel final : public Kernel {
             }
           }
         }
+        float* to = out.data + x * static_cast<ptrdiff_t>(out.stride) + half;
 #pragma GCC unroll 8
-        for (ptrdiff_t i = 0; i < tile_columns; ++i) store(out + (x + i) * block + half, sums[i]);
+        for (ptrdiff_t i = 0; i < tile_columns; ++i, to += out.stride)
+          if (x + i < width) store(to, clamp(sums[i], low, high));
       }
-  }
-
-  // So many blocks, of `width` channels each.
-  static void copy_blocks(const float* from, ptrdiff_t from_stride, float* to, ptrdiff_t to_stride, ptrdiff_t count,
-                          ptrdiff_t width) {
-    for (ptrdiff_t i = 0; i < count; ++i, from += from_stride, to += to_stride) {
-      if (width < block) {
-        std::copy_n(from, width, to);
-        continue;
-      }
-#pragma GCC unroll 4
-      for (ptrdiff_t c = 0; c < block; c += 4) store(to + c, load(from + c));
-    }
   }
 
   Conv2d op_;
   int64_t channels_, blocks_, window_, in_stride_, out_stride_;
+  std::pair<float, float> range_;     // of results before the activation, where that is a clamp
   std::vector<float> weight_, bias_;  // [blocks, window, 8] and [blocks, 8]
   Shape in_, out_;
   Padding padding_;

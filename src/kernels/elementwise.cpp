@@ -1,7 +1,9 @@
 // Activations, channel-wise scale and shift, sums and products.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
+#include <utility>
 
 #include "kernels/activations.h"
 #include "kernels/affine.h"
@@ -218,23 +220,38 @@ void map_within(const float* x, float* y, ptrdiff_t count, Function&& function) 
 
 }  // namespace
 
+bool is_clamp(Activation activation) {
+  return activation == Activation::identity || activation == Activation::relu || activation == Activation::relu6;
+}
+
+std::pair<float, float> output_range(Activation activation) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  if (activation == Activation::relu) return {0, infinity};
+  if (activation == Activation::relu6) return {0, 6};
+  return {-infinity, infinity};
+}
+
+void apply_activation(Activation activation, Rows<const float> x, Rows<float> y, int64_t count, int64_t width) {
+  with_activation(activation, [&](auto function) {
+    for (int64_t row = 0; row < count; ++row)
+      map_within(x.data + row * x.stride, y.data + row * y.stride, width, function);
+  });
+}
+
 void apply_activation(Activation activation, const float* x, float* y, int64_t count) {
-  with_activation(activation, [&](auto function) { map_within(x, y, count, function); });
+  apply_activation(activation, {x, 0}, {y, 0}, 1, count);
 }
 
 void apply_activation(Activation activation, Rows<const float> x, Rows<float> y, const Shape& shape, ThreadPool& pool) {
-  const int64_t count = element_count(shape);
-  const bool contiguous = x.stride == shape.back() && y.stride == shape.back();
+  const int64_t count = element_count(shape), width = shape.back();
+  const bool contiguous = x.stride == width && y.stride == width;
   if (contiguous)
     return pool.parallel_for(count, grain_floats, [&](int64_t begin, int64_t end) {
       apply_activation(activation, x.data + begin, y.data + begin, end - begin);
     });
-  const int64_t width = shape.back();
-  with_activation(activation, [&](auto function) {
-    pool.parallel_for(count / width, std::max<int64_t>(1, grain_floats / width), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row)
-        map_within(x.data + row * x.stride, y.data + row * y.stride, width, function);
-    });
+  pool.parallel_for(count / width, std::max<int64_t>(1, grain_floats / width), [&](int64_t begin, int64_t end) {
+    apply_activation(activation, {x.data + begin * x.stride, x.stride}, {y.data + begin * y.stride, y.stride},
+                     end - begin, width);
   });
 }
 

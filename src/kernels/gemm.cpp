@@ -6,7 +6,6 @@
 
 #include "kernels/activations.h"
 #include "kernels/prefetch.h"
-#include "kernels/xnnpack.h"
 
 namespace wimm {
 namespace {

@@ -69,7 +69,7 @@ void multiply(const GemmTile& tile) {
     float* out = columns;
 #pragma GCC unroll 6
     for (int64_t r = 0; r < rows; ++r, out += tile.stride)
-      store_columns(out, min(max(low[r], lowest), highest), min(max(high[r], lowest), highest),
+      store_columns(out, clamp(low[r], lowest, highest), clamp(high[r], lowest, highest),
                     std::min(width, static_cast<ptrdiff_t>(panel_columns)));
   }
 }

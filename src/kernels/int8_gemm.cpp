@@ -10,7 +10,6 @@
 
 #include "kernels/activations.h"
 #include "kernels/prefetch.h"
-#include "kernels/xnnpack.h"
 #ifdef __wasm__
 #include <wasm_simd128.h>
 #endif
@@ -104,7 +103,7 @@ void Int8Gemm::multiply_tile(const Tile& tile) {
     const auto finish = [&](i32x4 sums, int64_t c) {
       const f32x4 products = multiply_add(zero, load(tile.terms.weight_sum + c), __builtin_convertvector(sums, f32x4));
       const f32x4 y = multiply_add(products, scale * load(tile.terms.scale + c), load(tile.terms.bias + c));
-      return min(max(y, lowest), highest);
+      return clamp(y, lowest, highest);
     };
     store_columns(output, finish(low[r], 0), finish(high[r], 4), tile.width);
   }

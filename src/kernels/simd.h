@@ -59,6 +59,8 @@ f32x4 constant() {
 }
 inline f32x4 max(f32x4 a, f32x4 b) { return a > b ? a : b; }
 inline f32x4 min(f32x4 a, f32x4 b) { return a < b ? a : b; }
+// x between two numbers; NaN stays NaN.
+inline f32x4 clamp(f32x4 x, f32x4 low, f32x4 high) { return min(high, max(low, x)); }
 inline f32x4 abs(f32x4 x) { return (f32x4)((i32x4)x & 0x7fffffff); }
 // a · b + c, in one instruction where the build allows it.
 inline f32x4 multiply_add(f32x4 a, f32x4 b, f32x4 c) {
@@ -87,7 +89,7 @@ inline float smallest(f32x4 x) { return -largest(-x); }
 // eˣ = 2ⁿ · 2ᶠ, with n an integer, |f| ≤ ½, and the polynomial of degree 5 that is closest to 2ᶠ: relative error below
 // 7e-7 for |x| ≤ 8, 4e-6 at the ends; saturates outside [-87, 88].
 inline f32x4 exp(f32x4 x) {
-  x = min(max(x, constant<-87.0f>()), constant<88.0f>());
+  x = clamp(x, constant<-87.0f>(), constant<88.0f>());
   const f32x4 log2e = constant<1.44269504088896341f>();
   const f32x4 rounder = constant<12582912.0f>();  // 1.5 · 2²³: adding it rounds to an integer, kept in the lowest bits
   const f32x4 shifted = multiply_add(x, log2e, rounder), f = multiply_add(x, log2e, rounder - shifted);
@@ -104,7 +106,7 @@ inline f32x4 tanh(f32x4 x) { return constant<2.0f>() * sigmoid(x + x) - constant
 
 // A rational function of the least largest error, 4e-7 in float32; it is odd, and precise near 0.
 inline f32x4 erf(f32x4 x) {
-  x = min(max(x, constant<-4.0f>()), constant<4.0f>());
+  x = clamp(x, constant<-4.0f>(), constant<4.0f>());
   const f32x4 square = x * x;
   f32x4 p = multiply_add(square, constant<1.9217171e-8f>(), constant<-1.9903221e-6f>());
   p = multiply_add(p, square, constant<1.5553732e-4f>());

@@ -17,7 +17,6 @@
 #include "kernels/activations.h"
 #include "kernels/conv2d.h"
 #include "kernels/gemm.h"
-#include "kernels/xnnpack.h"
 
 namespace wimm {
 
@@ -350,7 +349,7 @@ void transform_outputs(const float* from, ptrdiff_t channels, ptrdiff_t next, co
       float* pixel = target.corner + j * target.column_step + c;
 #pragma GCC unroll 4
       for (ptrdiff_t i = 0; i < Y::tile; ++i, pixel += target.row_step)
-        if (i < target.rows) store(pixel, min(max(column[i] + bias, low), high));
+        if (i < target.rows) store(pixel, clamp(column[i] + bias, low, high));
     }
   }
 }

@@ -1,7 +1,6 @@
 // XNNPACK's start-up and its status codes.
 #include "kernels/xnnpack.h"
 
-#include <limits>
 #include <string>
 
 #include "kernels/kernel.h"
@@ -22,17 +21,6 @@ void check(xnn_status status, std::string_view what) {
     throw Error(ErrorCode::out_of_memory, "out of memory in " + std::string(what));
   throw Error(ErrorCode::runtime_crashed,
               std::string(what) + ": XNNPACK refused the operator (status " + std::to_string(status) + ")");
-}
-
-bool is_clamp(Activation activation) {
-  return activation == Activation::identity || activation == Activation::relu || activation == Activation::relu6;
-}
-
-std::pair<float, float> output_range(Activation activation) {
-  constexpr float infinity = std::numeric_limits<float>::infinity();
-  if (activation == Activation::relu) return {0, infinity};
-  if (activation == Activation::relu6) return {0, 6};
-  return {-infinity, infinity};
 }
 
 }  // namespace wimm

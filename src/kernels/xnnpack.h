@@ -4,7 +4,6 @@
 #include <xnnpack.h>
 
 #include <memory>
-#include <utility>
 
 #include "graph/ops.h"
 
@@ -20,10 +19,5 @@ void initialize_xnnpack();
 
 // Throws out_of_memory or runtime_crashed for anything but success; `what` names the layer.
 void check(xnn_status status, std::string_view what);
-
-// The range to which an operator clamps its result: exact for identity, relu and relu6; for any other activation no
-// bound, and it must be applied afterwards.
-std::pair<float, float> output_range(Activation activation);
-bool is_clamp(Activation activation);
 
 }  // namespace wimm
