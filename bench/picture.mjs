@@ -46,7 +46,7 @@ export function picture({ versions, runs }) {
     parts.push(`<circle cx="${at + 5}" cy="40" r="5.5" fill="${colours[which]}"/>`);
     const text = `${name} ${versions[name]}`;
     parts.push(label(at + 16, 44, text));
-    at += 36 + 6.4 * text.length;
+    at += 36 + 7.5 * text.length;
   });
   let top = 70;
   for (const group of panels(runs)) {
