@@ -74,6 +74,7 @@ struct Rows {
   T* data;
   int64_t stride;
 };
+// The same for `count` rows of `width` floats.
 void apply_activation(Activation activation, Rows<const float> x, Rows<float> y, int64_t count, int64_t width);
 // The same for each row of a value of this shape.
 void apply_activation(Activation activation, Rows<const float> x, Rows<float> y, const Shape& shape, ThreadPool& pool);

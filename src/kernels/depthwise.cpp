@@ -90,12 +90,12 @@ class DepthwiseKernel final : public Kernel {
     const int64_t top = first * op_.stride[0] - padding_.top;
     for (int64_t y = 0; y < covered(rows, 0); ++y)
       copy_row(image, top + y, b * block, scratch + y * padded_width_ * block);
-    const bool in_place = is_clamp(op_.activation) && width % 4 == 0;
+    const bool finished = is_clamp(op_.activation) && width % 4 == 0;
     float* row = scratch + covered(strip_rows_, 0) * padded_width_ * block;
     for (int64_t y = 0; y < rows; ++y) {
       const Rows<float> to{output + (first + y) * out_[2] * out_stride_ + b * block, out_stride_};
-      convolve_row(scratch + y * op_.stride[0] * padded_width_ * block, b, in_place ? to : Rows<float>{row, block});
-      if (!in_place) apply_activation(op_.activation, Rows<const float>{row, block}, to, out_[2], width);
+      convolve_row(scratch + y * op_.stride[0] * padded_width_ * block, b, finished ? to : Rows<float>{row, block});
+      if (!finished) apply_activation(op_.activation, Rows<const float>{row, block}, to, out_[2], width);
     }
   }
 
@@ -170,7 +170,7 @@ class DepthwiseKernel final : public Kernel {
   Conv2d op_;
   int64_t channels_, blocks_, window_, in_stride_, out_stride_;
   std::pair<float, float> range_;     // of results before the activation, where that is a clamp
-  std::vector<float> weight_, bias_;  // [blocks, window, 8] and [blocks, 8]
+  std::vector<float> weight_, bias_;  // [blocks, window, 16] and [blocks, 16]
   Shape in_, out_;
   Padding padding_;
   int64_t out_width_ = 0, padded_width_ = 0;  // whole tiles, and what they read

@@ -131,7 +131,7 @@ class StarReluKernel final : public Kernel {
   void run(std::span<const float* const> inputs, float* output, std::byte*, ThreadPool& pool) override {
     pool.parallel_for(count_, grain_floats, [&](int64_t begin, int64_t end) {
       map4(inputs[0], output, begin, end, [&](f32x4 x, int64_t) {
-        const f32x4 positive = max(x, f32x4{});
+        const f32x4 positive = max(f32x4{}, x);  // NaN stays NaN
         return positive * positive * scale_ + bias_;
       });
     });
