@@ -93,7 +93,7 @@ class AttentionKernel final : public Kernel {
           const int64_t group = i / op_.kv_heads, kv_head = i % op_.kv_heads;
           pack(inputs[1], inputs[2], group, kv_head, packed.data());
           for (int64_t head = kv_head * heads_a_kv_head; head < (kv_head + 1) * heads_a_kv_head; ++head)
-            for_each_tile(queries_, [&](int64_t first, int64_t rows) {
+            for_each_part(queries_, most_tile_rows, [&](int64_t first, int64_t rows) {
               attend(inputs[0], packed.data(), group, head, first, rows, scratch.data(), output);
             });
         }

@@ -10,7 +10,8 @@
 namespace wimm {
 namespace {
 
-constexpr int64_t group_floats = 32 << 10;  // of the weights of some panels, which stay in the second cache
+constexpr int64_t group_floats = 32 << 10;     // of the weights of some panels, which stay in the second cache
+constexpr int64_t activated_floats = 4 << 10;  // of results at a time, which stay in the first cache until then
 
 // Rows [width, depth] become columns: [depth, 8], zeros beyond `width`. Four by eight at a time, since most of the time
 // of loading goes by here, and in the slower tier of new WebAssembly.
@@ -49,10 +50,11 @@ void Gemm::pack(const FoldedWeights& weights, ThreadPool& pool) {
   });
 }
 
-void Gemm::multiply(const float* x, int64_t x_stride, int64_t rows, float* output, int64_t stride) const {
+void Gemm::multiply(const float* x, int64_t x_stride, int64_t rows, int64_t first_panel, int64_t last_panel,
+                    float* output, int64_t stride) const {
   const float* pointers[most_rows];
   for (int64_t r = 0; r < rows; ++r) pointers[r] = x + r * x_stride;
-  multiply({pointers, static_cast<size_t>(rows)}, 0, panels_, output, stride);
+  multiply({pointers, static_cast<size_t>(rows)}, first_panel, last_panel, output, stride);
 }
 
 // A few rows go through a group of panels before the next do: they stay in the first cache, and so do their results,
@@ -63,26 +65,28 @@ void Gemm::multiply(std::span<const float* const> rows, int64_t first_panel, int
   const int64_t group = std::max<int64_t>(1, group_floats / panel_floats());
   WeightStream stream(&packed_[first_panel * panel_floats()], packed_.get() + last_panel * panel_floats());
   for (int64_t panel = first_panel; panel < last_panel; panel += group) {
-    const int64_t column = panel * panel_columns, end = std::min(panel + group, last_panel);
-    GemmTile tile{.rows = nullptr,
-                  .segments = segments_.count,
-                  .length = depth_ / segments_.count,
-                  .distance = segments_.distance,
-                  .panels = &packed_[panel * panel_floats()],
-                  .biased = true,
-                  .output = nullptr,
-                  .stride = stride,
-                  .columns = std::min(end * panel_columns, columns_) - column,
-                  .low = low_,
-                  .high = high_};
+    const int64_t end = std::min(panel + group, last_panel);
+    float* const columns = output + (panel - first_panel) * panel_columns;
+    GemmTiles tiles{.rows = rows.data(),
+                    .segments = segments_.count,
+                    .length = depth_ / segments_.count,
+                    .distance = segments_.distance,
+                    .panels = &packed_[panel * panel_floats()],
+                    .biased = true,
+                    .output = columns,
+                    .stride = stride,
+                    .columns = std::min(end * panel_columns, columns_) - panel * panel_columns,
+                    .low = low_,
+                    .high = high_};
     if (count > 1) stream.reach(packed_.get() + end * panel_floats());
-    for_each_tile(count, [&](int64_t first, int64_t height) {
-      tile.rows = &rows[first];
-      tile.output = output + first * stride + column;
-      multiply_tile(tile, height);
-      if (is_clamp(activation_)) return;
-      for (float* row = tile.output; row != tile.output + height * stride; row += stride)
-        apply_activation(activation_, row, row, tile.columns);
+    const int64_t most = is_clamp(activation_) ? count : std::max(activated_floats / tiles.columns, most_tile_rows);
+    for_each_part(count, most, [&](int64_t first, int64_t height) {
+      tiles.rows = &rows[first];
+      tiles.output = columns + first * stride;
+      multiply_rows(tiles, height);
+      if (!is_clamp(activation_))
+        apply_activation(activation_, Rows<const float>{tiles.output, stride}, {tiles.output, stride}, height,
+                         tiles.columns);
     });
   }
 }

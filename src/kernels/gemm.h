@@ -44,18 +44,23 @@ class Gemm {
       const float* pointers[most_rows];
       const std::span chunk(pointers, static_cast<size_t>(rows));
       locate(first, chunk);
-      multiply(chunk, first_panel, last_panel, output + first * stride, stride);
+      multiply(chunk, first_panel, last_panel, output + first * stride + first_panel * panel_columns, stride);
     });
   }
 
   // The same on the caller's thread, for `rows` that lie x_stride floats apart: at most `most_rows`.
-  void multiply(const float* x, int64_t x_stride, int64_t rows, float* output, int64_t stride) const;
+  void multiply(const float* x, int64_t x_stride, int64_t rows, float* output, int64_t stride) const {
+    multiply(x, x_stride, rows, 0, panels_, output, stride);
+  }
+  // The same for the columns of some panels: the first of them is the output's first.
+  void multiply(const float* x, int64_t x_stride, int64_t rows, int64_t first_panel, int64_t last_panel, float* output,
+                int64_t stride) const;
   static constexpr int64_t most_rows = RowChunks::most_rows;
 
   size_t weight_bytes() const { return static_cast<size_t>(panels_ * panel_floats()) * sizeof(float); }
 
  private:
-  // Columns of some panels.
+  // Columns of some panels, of which the first is the output's first.
   void multiply(std::span<const float* const> rows, int64_t first_panel, int64_t last_panel, float* output,
                 int64_t stride) const;
 

@@ -1,4 +1,4 @@
-// The tile that matrix products are made of: it stays in registers.
+// The tiles that matrix products are made of: they stay in registers.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@ inline constexpr int64_t panel_columns = 8;
 // same instruction, fill the registers of x86. Fewer sums would not hide the time of a fused multiplication.
 inline constexpr int64_t most_tile_rows = has_fused_multiply_add ? 6 : 4;
 
-// Some rows of x by the columns of panels of eight, which lie one after the other in memory.
-struct GemmTile {
+// Rows of x by the columns of panels of eight, which lie one after the other in memory.
+struct GemmTiles {
   const float* const* rows;
   int64_t segments = 1, length, distance = 0;  // of x in each row
   const float* panels;                         // [segments · length, 8] each
@@ -25,22 +25,21 @@ struct GemmTile {
   float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
 };
 
-// Of 1 to `most_tile_rows` rows.
-void multiply_tile(const GemmTile& tile, int64_t rows);
+// Of so many rows, in tiles that are as equal as can be: 49 rows are 4 · 6 + 5 · 5.
+void multiply_rows(GemmTiles product, int64_t rows);
 
-// Calls task(first, rows) for the tiles of so many rows, which are as equal as can be: 49 rows are 4 · 6 + 5 · 5.
-template <int64_t most = most_tile_rows, class Task>
-void for_each_tile(int64_t rows, Task&& task) {
-  const int64_t tiles = (rows + most - 1) / most;
-  for (int64_t first = 0, t = 0; t < tiles; ++t) {
-    const int64_t height = rows / tiles + (t < rows % tiles);
+// Calls task(first, rows) for as few parts of `rows` as there can be of at most `most` each, as equal as can be.
+template <class Task>
+void for_each_part(int64_t rows, int64_t most, Task&& task) {
+  const int64_t parts = (rows + most - 1) / most;
+  for (int64_t first = 0, i = 0; i < parts; ++i) {
+    const int64_t height = rows / parts + (i < rows % parts);
     task(first, height);
     first += height;
   }
 }
 
-// c [rows, columns] = a · b, at most `most_tile_rows` rows of a anywhere; b in panels of eight columns, [depth, 8]
-// each.
+// c [rows, columns] = a · b, rows of a anywhere; b in panels of eight columns, [depth, 8] each.
 void multiply_panels(const float* const* a, int64_t rows, int64_t depth, const float* b, int64_t columns, float* c);
 
 }  // namespace wimm

@@ -165,7 +165,7 @@ void Int8Gemm::multiply_by(std::span<const Quantized* const> rows, const Quantiz
   for (int64_t p = first_panel; p < last_panel; ++p) {
     const Quantized* const weights = &packed_[p * panel_columns * depth_];
     stream.reach(weights + panel_columns * depth_);
-    for_each_tile<Products::most_rows>(static_cast<int64_t>(rows.size()), [&](int64_t first, int64_t height) {
+    for_each_part(static_cast<int64_t>(rows.size()), Products::most_rows, [&](int64_t first, int64_t height) {
       const int64_t column = p * panel_columns;
       multiply_rows[height - 1]({.rows = &rows[first],
                                  .scales = scales + first,

@@ -50,7 +50,7 @@ class MatMulKernel final : public Kernel {
   }
 
   void multiply(const float* a, const float* panel, float* y, int64_t width) const {
-    for_each_tile(rows_, [&](int64_t first, int64_t count) {
+    for_each_part(rows_, most_tile_rows, [&](int64_t first, int64_t count) {
       const float* rows[most_tile_rows] = {};
       float products[most_tile_rows * panel_columns];
       for (int64_t r = 0; r < count; ++r) rows[r] = a + (first + r) * a_width_;
