@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -76,12 +77,20 @@ struct Conv2d {
   // Set by a pass: convolutions of the same input, whose sum this is; its weights are theirs, added up. One without
   // weights has ones: a depthwise one is the identity.
   std::vector<Conv2d> branches{};
+  // Set by a pass: at most one pointwise convolution of the input, whose result this one, which is depthwise, reads.
+  std::vector<Conv2d> expansion{};
+  std::string name{};  // of an expansion: timm's module path
 };
 
 // 1×1, without padding: a matrix product.
 inline bool is_pointwise(const Conv2d& op) {
   const Padding& p = op.padding;
   return op.kernel == Size2d{1, 1} && op.groups == 1 && p.top + p.left + p.bottom + p.right == 0;
+}
+
+// One filter for each channel.
+inline bool is_depthwise(const Conv2d& op, int64_t channels) {
+  return op.groups == channels && op.out_channels == channels;
 }
 
 // y = x · weightᵀ + bias over the last dimension; weight [out, in].

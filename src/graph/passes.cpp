@@ -143,6 +143,25 @@ int64_t winograd_tile(const Conv2d& op, int64_t channels, const Shape& output) {
   return strided ? std::ranges::min({4, 2, 0}, {}, cost) : std::ranges::min({4, 3, 2}, {}, cost);
 }
 
+// By node: how many others, and outputs, need it.
+std::vector<int> count_uses(const Graph& graph, std::span<const NodeId> outputs) {
+  const std::vector<bool> needed = needed_nodes(graph, outputs);
+  std::vector<int> uses(graph.nodes.size());
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    if (needed[i])
+      for (NodeId input : graph.nodes[i].inputs) ++uses[input];
+  for (NodeId id : outputs)
+    if (id != no_id) ++uses[id];
+  return uses;
+}
+
+// Smaller maps stay in the second cache, or nearly, and whole ones make better matrix products.
+bool suits_expansion(const Conv2d& pointwise, const Conv2d& depthwise, const Shape& map) {
+  constexpr int64_t least_floats = 200 << 10;
+  return is_pointwise(pointwise) && pointwise.stride == Size2d{1, 1} && !pointwise.int8 &&
+         is_depthwise(depthwise, pointwise.out_channels) && element_count(map) >= least_floats;
+}
+
 // To quantise a row and to scale its sums back costs as much as some twenty products of each number.
 bool suits_int8(int64_t depth, int64_t columns) { return std::min(depth, columns) >= 24; }
 
@@ -173,6 +192,22 @@ void select_winograd(Graph& graph, std::span<const Shape> shapes) {
   }
 }
 
+void fuse_expansions(Graph& graph, std::span<const NodeId> outputs, std::span<const Shape> shapes) {
+  const std::vector<int> uses = count_uses(graph, outputs);
+  for (size_t i = 0; i < graph.nodes.size() && !shapes.empty(); ++i) {
+    Node& node = graph.nodes[i];
+    auto* conv = std::get_if<Conv2d>(&node.op);
+    if (!conv || uses[i] == 0) continue;
+    const NodeId map = node.inputs[0];
+    const Node& producer = graph.nodes[map];
+    const auto* pointwise = std::get_if<Conv2d>(&producer.op);
+    if (!pointwise || uses[map] != 1 || !suits_expansion(*pointwise, *conv, shapes[map])) continue;
+    conv->expansion = {*pointwise};
+    conv->expansion[0].name = producer.name;
+    node.inputs = producer.inputs;
+  }
+}
+
 std::vector<bool> needed_nodes(const Graph& graph, std::span<const NodeId> outputs) {
   std::vector<bool> needed(graph.nodes.size());
   for (NodeId id : outputs)
@@ -186,12 +221,7 @@ std::vector<bool> needed_nodes(const Graph& graph, std::span<const NodeId> outpu
 void fuse(Network& network, std::span<NodeId> outputs) {
   auto& nodes = network.graph.nodes;
   const std::vector<bool> needed = needed_nodes(network.graph, outputs);
-  std::vector<int> uses(nodes.size());
-  for (size_t i = 0; i < nodes.size(); ++i)
-    if (needed[i])
-      for (NodeId input : nodes[i].inputs) ++uses[input];
-  for (NodeId id : outputs)
-    if (id != no_id) ++uses[id];
+  std::vector<int> uses = count_uses(network.graph, outputs);
 
   std::vector<NodeId> replaced_by(nodes.size());
   std::iota(replaced_by.begin(), replaced_by.end(), 0);

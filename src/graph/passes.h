@@ -20,6 +20,11 @@ void select_winograd(Graph& graph, std::span<const Shape> shapes);
 // select_winograd, whose layers of stride 1 in tiles of three pixels or more are among them only if `over_winograd`.
 void select_int8(Graph& graph, bool over_winograd);
 
+// Lets depthwise convolutions compute the pointwise ones before them, where the map between the two, for values of
+// these shapes (by node; none where they are not known), would be too large for cache. After those above. Values in
+// `outputs` stay available.
+void fuse_expansions(Graph& graph, std::span<const NodeId> outputs, std::span<const Shape> shapes);
+
 // For each node, whether one of `outputs` needs it.
 std::vector<bool> needed_nodes(const Graph& graph, std::span<const NodeId> outputs);
 

@@ -339,7 +339,9 @@ double multiply_adds(const Node& node, std::span<const Shape> inputs, const Shap
   return std::visit(
       Overloaded{
           [&](const Conv2d& op) {
-            return elements * static_cast<double>(inputs[0].back() / op.groups * op.kernel[0] * op.kernel[1]);
+            const auto taps = static_cast<double>(op.kernel[0] * op.kernel[1]);
+            if (op.expansion.empty()) return elements * static_cast<double>(inputs[0].back() / op.groups) * taps;
+            return elements * taps + static_cast<double>(element_count(inputs[0]) * op.groups);
           },
           [&](const Linear&) { return elements * static_cast<double>(inputs[0].back()); },
           [&](const MixTokens& op) { return elements * static_cast<double>(op.tokens); },

@@ -98,7 +98,7 @@ std::unique_ptr<Kernel> make_kernel(const Conv2d& op, int64_t channels, const St
     return is_pointwise(op) ? make_int8_pointwise(op, channels, strides, layer, reader)
                             : make_int8_conv(op, channels, strides, layer, reader);
   if (op.winograd_tile > 0) return make_winograd(op, channels, strides, layer, reader);
-  if (is_depthwise(op, channels)) return make_depthwise(op, strides, layer, reader);
+  if (!op.expansion.empty() || is_depthwise(op, channels)) return make_depthwise(op, channels, strides, layer, reader);
   if (op.groups == 1 && op.dilation[1] == 1) return make_window_conv(op, channels, strides, layer, reader);
   return std::make_unique<ConvKernel>(op, channels, strides, layer, reader);
 }

@@ -45,10 +45,9 @@ std::unique_ptr<Kernel> make_window_conv(const Conv2d& op, int64_t channels, con
 std::unique_ptr<Kernel> make_winograd(const Conv2d& op, int64_t channels, const Strides& strides,
                                       std::string_view layer, ParameterReader& reader);
 
-// One filter for each channel.
-bool is_depthwise(const Conv2d& op, int64_t channels);
-std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, const Strides& strides, std::string_view layer,
-                                       ParameterReader& reader);
+// One filter for each channel, of the input or of its expansion.
+std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, int64_t channels, const Strides& strides,
+                                       std::string_view layer, ParameterReader& reader);
 
 // 1×1, in integers.
 std::unique_ptr<Kernel> make_int8_pointwise(const Conv2d& op, int64_t channels, const Strides& strides,

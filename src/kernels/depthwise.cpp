@@ -1,11 +1,14 @@
 // Depthwise convolution. Sixteen channels of a few rows are copied between zero borders, so that no window needs care
 // at the edges and all that one pass reads stays in the first cache; a tile of the output, eight columns by four
-// channels, stays in registers while the window passes over it.
+// channels, stays in registers while the window passes over it. Where a pointwise convolution gives the input its
+// channels, its products are computed in the copy's place: they are never in memory all at once.
 #include <algorithm>
+#include <optional>
 
 #include "graph/shapes.h"
 #include "kernels/activations.h"
 #include "kernels/conv2d.h"
+#include "kernels/gemm.h"
 #include "kernels/prefetch.h"
 #include "kernels/simd.h"
 
@@ -20,7 +23,7 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 class DepthwiseKernel final : public Kernel {
  public:
-  DepthwiseKernel(const Conv2d& op, const Strides& strides, const FoldedWeights& weights)
+  DepthwiseKernel(const Conv2d& op, const Strides& strides, const FoldedWeights& weights, std::optional<Gemm> expansion)
       : op_(op),
         channels_(op.out_channels),
         blocks_(ceil_div(channels_, block)),
@@ -28,7 +31,8 @@ class DepthwiseKernel final : public Kernel {
         in_stride_(strides.inputs[0]),
         out_stride_(strides.output),
         range_(output_range(op.activation)),
-        bias_(weights.bias) {
+        bias_(weights.bias),
+        expansion_(std::move(expansion)) {
     bias_.resize(static_cast<size_t>(blocks_ * block));
     weight_.resize(static_cast<size_t>(blocks_ * window_ * block));
     for (int64_t c = 0; c < channels_; ++c)
@@ -42,13 +46,19 @@ class DepthwiseKernel final : public Kernel {
     padding_ = resolve_padding({in_[1], in_[2]}, op_.kernel, op_.stride, op_.dilation, op_.padding, false);
     out_width_ = ceil_div(out_[2], tile_columns) * tile_columns;
     padded_width_ = std::max(covered(out_width_, 1), in_[2] + padding_.left);
+    const int64_t wanted = pool.size() == 1 ? 1 : pool.size() * pieces_a_thread;
     strip_rows_ = 1;
     while (strip_rows_ < out_[1] && covered(strip_rows_ + 1, 0) * padded_width_ * block <= strip_floats) ++strip_rows_;
-    strips_ = ceil_div(out_[1], strip_rows_);
-    strip_rows_ = ceil_div(out_[1], strips_);  // as even as can be
+    const int64_t strips = ceil_div(out_[1], strip_rows_);
+    strip_rows_ = ceil_div(out_[1], strips);  // as even as can be
+    // What is copied comes in whole pixels: all channels of a strip follow each other. What is computed is better kept
+    // for the next strip than computed again.
+    const int64_t bands = expansion_ ? std::min(ceil_div(wanted, out_[0] * blocks_), strips) : strips;
+    band_rows_ = ceil_div(strips, bands) * strip_rows_;
+    bands_ = ceil_div(out_[1], band_rows_);
     scratch_floats_ = (covered(strip_rows_, 0) * padded_width_ + out_width_) * block;
-    tasks_ = out_[0] * strips_ * blocks_;
-    pieces_ = std::min<int64_t>(tasks_, pool.size() == 1 ? 1 : pool.size() * pieces_a_thread);
+    tasks_ = out_[0] * bands_ * blocks_;
+    pieces_ = std::min(tasks_, wanted);
     return static_cast<size_t>(pieces_ * scratch_floats_) * sizeof(float);
   }
 
@@ -57,16 +67,18 @@ class DepthwiseKernel final : public Kernel {
     pool.parallel_for(pieces_, 1, [&](int64_t begin, int64_t end) {
       for (int64_t piece = begin; piece < end; ++piece)
         for (int64_t i = piece * tasks_ / pieces_; i < (piece + 1) * tasks_ / pieces_; ++i) {
-          const int64_t image = i / blocks_ / strips_, strip = i / blocks_ % strips_;
+          const int64_t image = i / blocks_ / bands_, band = i / blocks_ % bands_;
           const float* const pixels = inputs[0] + image * in_[1] * in_[2] * in_stride_;
-          if (i % blocks_ == 0) bring_strip(pixels, strip * strip_rows_);
-          convolve(pixels, strip * strip_rows_, i % blocks_, scratch + piece * scratch_floats_,
+          if (i % blocks_ == 0 && !expansion_) bring_strip(pixels, band * band_rows_);
+          convolve(pixels, band * band_rows_, i % blocks_, scratch + piece * scratch_floats_,
                    output + image * out_[1] * out_[2] * out_stride_);
         }
     });
   }
 
-  size_t weight_bytes() const override { return (weight_.size() + bias_.size()) * sizeof(float); }
+  size_t weight_bytes() const override {
+    return (weight_.size() + bias_.size()) * sizeof(float) + (expansion_ ? expansion_->weight_bytes() : 0);
+  }
 
  private:
   // Rows (axis 0) or columns (1) of the padded input that so many of the output need.
@@ -84,34 +96,56 @@ class DepthwiseKernel final : public Kernel {
     bring_to_cache(bytes + begin * row_bytes, bytes + end * row_bytes);
   }
 
-  // Rows of the output from `first` on, of one block of channels.
+  // A band of the output from row `first` on, strip by strip, of one block of channels.
   void convolve(const float* image, int64_t first, int64_t b, float* scratch, float* output) const {
-    const int64_t rows = std::min(strip_rows_, out_[1] - first), width = std::min(block, channels_ - b * block);
-    const int64_t top = first * op_.stride[0] - padding_.top;
-    for (int64_t y = 0; y < covered(rows, 0); ++y)
-      copy_row(image, top + y, b * block, scratch + y * padded_width_ * block);
+    const int64_t width = std::min(block, channels_ - b * block), row_floats = padded_width_ * block;
     const bool finished = is_clamp(op_.activation) && width % 4 == 0;
-    float* row = scratch + covered(strip_rows_, 0) * padded_width_ * block;
-    for (int64_t y = 0; y < rows; ++y) {
-      const Rows<float> to{output + (first + y) * out_[2] * out_stride_ + b * block, out_stride_};
-      convolve_row(scratch + y * op_.stride[0] * padded_width_ * block, b, finished ? to : Rows<float>{row, block});
-      if (!finished) apply_activation(op_.activation, Rows<const float>{row, block}, to, out_[2], width);
+    float* row = scratch + covered(strip_rows_, 0) * row_floats;
+    const int64_t last = std::min(first + band_rows_, out_[1]);
+    int64_t kept = 0;  // rows of the strip before that this one needs too
+    for (; first < last; first += strip_rows_) {
+      const int64_t rows = std::min(strip_rows_, last - first), top = first * op_.stride[0] - padding_.top;
+      std::copy_n(scratch + strip_rows_ * op_.stride[0] * row_floats, kept * row_floats, scratch);
+      for (int64_t y = kept; y < covered(rows, 0); ++y) fill_row(image, top + y, b, scratch + y * row_floats);
+      kept = std::max<int64_t>(0, covered(0, 0));
+      for (int64_t y = 0; y < rows; ++y) {
+        const Rows<float> to{output + (first + y) * out_[2] * out_stride_ + b * block, out_stride_};
+        convolve_row(scratch + y * op_.stride[0] * row_floats, b, finished ? to : Rows<float>{row, block});
+        if (!finished) apply_activation(op_.activation, Rows<const float>{row, block}, to, out_[2], width);
+      }
     }
   }
 
-  // Row y of the image between zeros; all zeros beyond its edges.
-  void copy_row(const float* image, int64_t y, int64_t channel, float* to) const {
+  // Row y of a block of the image between zeros; all zeros beyond its edges.
+  void fill_row(const float* image, int64_t y, int64_t b, float* to) const {
     if (y < 0 || y >= in_[1]) {
       std::fill_n(to, padded_width_ * block, 0.0f);
       return;
     }
     const int64_t left = padding_.left * block, right = left + in_[2] * block;
     std::fill_n(to, left, 0.0f);
-    const float* from = image + y * in_[2] * in_stride_ + channel;
-    for (float* pixel = to + left; pixel != to + right; pixel += block, from += in_stride_)
+    const float* from = image + y * in_[2] * in_stride_;
+    if (expansion_)
+      expand_row(from, b, to + left);
+    else
+      copy_row(from + b * block, to + left);
+    std::fill(to + right, to + padded_width_ * block, 0.0f);
+  }
+
+  void copy_row(const float* from, float* to) const {
+    for (float* pixel = to; pixel != to + in_[2] * block; pixel += block, from += in_stride_)
 #pragma GCC unroll 4
       for (ptrdiff_t c = 0; c < block; c += 4) store(pixel + c, load(from + c));
-    std::fill(to + right, to + padded_width_ * block, 0.0f);
+  }
+
+  void expand_row(const float* from, int64_t b, float* to) const {
+    const int64_t first_panel = b * block / panel_columns;
+    const int64_t last_panel = ceil_div(std::min((b + 1) * block, channels_), panel_columns);
+    for (int64_t x = 0; x < in_[2]; x += Gemm::most_rows)
+      expansion_->multiply(from + x * in_stride_, in_stride_, std::min(Gemm::most_rows, in_[2] - x), first_panel,
+                           last_panel, to + x * block, block);
+    const Activation activation = op_.expansion[0].activation;
+    if (!is_clamp(activation)) apply_activation(activation, to, to, in_[2] * block);
   }
 
   void convolve_row(const float* rows, int64_t b, Rows<float> out) const {
@@ -171,20 +205,27 @@ class DepthwiseKernel final : public Kernel {
   int64_t channels_, blocks_, window_, in_stride_, out_stride_;
   std::pair<float, float> range_;     // of results before the activation, where that is a clamp
   std::vector<float> weight_, bias_;  // [blocks, window, 16] and [blocks, 16]
+  std::optional<Gemm> expansion_;     // without its activation, unless that is a clamp
   Shape in_, out_;
   Padding padding_;
   int64_t out_width_ = 0, padded_width_ = 0;  // whole tiles, and what they read
-  int64_t strip_rows_ = 0, strips_ = 0;       // of the output
+  int64_t strip_rows_ = 0;                    // of the output
+  int64_t band_rows_ = 0, bands_ = 0;         // whole strips
   int64_t tasks_ = 0, pieces_ = 0, scratch_floats_ = 0;
 };
 
 }  // namespace
 
-bool is_depthwise(const Conv2d& op, int64_t channels) { return op.groups == channels && op.out_channels == channels; }
-
-std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, const Strides& strides, std::string_view layer,
-                                       ParameterReader& reader) {
-  return std::make_unique<DepthwiseKernel>(op, strides, read_folded(op, layer, reader));
+std::unique_ptr<Kernel> make_depthwise(const Conv2d& op, int64_t channels, const Strides& strides,
+                                       std::string_view layer, ParameterReader& reader) {
+  std::optional<Gemm> expansion;
+  if (!op.expansion.empty()) {
+    const Conv2d& pointwise = op.expansion[0];
+    expansion.emplace(pointwise.out_channels, channels,
+                      is_clamp(pointwise.activation) ? pointwise.activation : Activation::identity);
+    expansion->pack(read_folded(pointwise, pointwise.name, reader), reader.pool());
+  }
+  return std::make_unique<DepthwiseKernel>(op, strides, read_folded(op, layer, reader), std::move(expansion));
 }
 
 }  // namespace wimm

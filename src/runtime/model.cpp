@@ -298,7 +298,8 @@ ModelLoad::ModelLoad(std::string_view name, ModelOptions options)
   impl_->infer_shapes();
   if (!chosen.exact) select_winograd(network.graph, impl_->shapes);
   if (chosen.dtype == DType::int8) select_int8(network.graph, Int8Gemm::has_fused_products());
-
+  fuse_expansions(network.graph, outputs, impl_->shapes);
+  impl_->needed = needed_nodes(network.graph, outputs);
   place_parts(network.graph, impl_->needed);
   impl_->parameters.emplace(network, chosen, needed_parameters(network.graph, impl_->needed));
   model.report = impl_->parameters->report();

@@ -354,6 +354,7 @@ std::vector<ParameterId> parameters_of(const Op& op) {
     use(op.weight, op.bias, op.gain);
     use_all(op.folded);
     for (const Conv2d& branch : op.branches) self(self, branch);
+    for (const Conv2d& expansion : op.expansion) self(self, expansion);
   };
   std::visit(Overloaded{
                  [&](const Conv2d& op) { use_conv(use_conv, op); },

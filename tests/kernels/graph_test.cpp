@@ -37,6 +37,9 @@ Value noise(const Shape& shape) {
   return value;
 }
 
+// One that a depthwise convolution would rather compute itself.
+const Shape large_map{1, 1024, 1024, 64};
+
 // The largest difference from the interpreter, relative to the largest value. `build` gets a scope and the input.
 template <class Build>
 double error_of(const Shape& input_shape, Build&& build, int threads = 1, bool fused = true, bool int8 = false) {
@@ -49,10 +52,12 @@ double error_of(const Shape& input_shape, Build&& build, int threads = 1, bool f
   const Value input = noise(input_shape);
 
   if (fused) fuse(network, std::span(&output, 1));
-  const std::vector<bool> needed = needed_nodes(network.graph, std::span(&output, 1));
+  std::vector<bool> needed = needed_nodes(network.graph, std::span(&output, 1));
   if (fused) {
     select_winograd(network.graph, infer_shapes(network.graph, needed, network.input, channels_last(input_shape)));
     if (int8) select_int8(network.graph, true);
+    fuse_expansions(network.graph, std::span(&output, 1), std::vector<Shape>(network.graph.nodes.size(), large_map));
+    needed = needed_nodes(network.graph, std::span(&output, 1));
     place_parts(network.graph, needed);
   }
   TestParameters parameters(network.graph);
@@ -251,6 +256,57 @@ TEST_CASE("depthwise convolutions match a double-precision loop") {
         check(kernel, channels, stride, 1, nn::tf_same);
       }
   check(7, 20, 1, 2, nn::same_size_padding(7, 1, 2));
+}
+
+TEST_CASE("a depthwise convolution computes the pointwise one before it, at every edge") {
+  for (int64_t kernel : {3, 5, 2})
+    for (int64_t stride : {1, 2, 3})
+      for (bool same : {false, true})
+        for (int64_t channels : {20, 24, 32})
+          for (Activation activation : {Activation::relu6, Activation::silu}) {
+            if (same && stride == 3 && kernel == 2) continue;  // which is refused
+            INFO("kernel ", kernel, ", stride ", stride, ", same ", same, ", channels ", channels);
+            const auto build = [&](Scope s, NodeId x) {
+              x = s.conv2d("stem", x, {.out_channels = 7, .bias = true});
+              x = s.conv2d("expand", s.activate("stem.act", x, Activation::tanh), {.out_channels = channels});
+              x = s.activate("expand.act", s.batch_norm("expand.bn", x), activation);
+              const ConvOptions options{.out_channels = channels,
+                                        .kernel = kernel,
+                                        .stride = stride,
+                                        .groups = channels,
+                                        .padding = same ? nn::tf_same : nn::padding(kernel / 2)};
+              x = s.activate("act", s.batch_norm("bn", s.conv2d("depthwise", x, options)), activation);
+              return s.conv2d("project", x, {.out_channels = 9});
+            };
+            CHECK(error_of({1, 3, 5, 7}, build) < 2 * tolerance);
+            CHECK(error_of({2, 3, 70, 68}, build) < 2 * tolerance);  // bands of several strips
+            CHECK(error_of({1, 3, 70, 68}, build, 3) < 2 * tolerance);
+          }
+  const auto wide = [&](Scope s, NodeId x) {
+    x = s.conv2d("expand", x, {.out_channels = 8});
+    return s.conv2d("depthwise", x,
+                    {.out_channels = 8, .kernel = 3, .dilation = 2, .groups = 8, .padding = nn::padding(2)});
+  };
+  CHECK(error_of({1, 3, 6, 600}, wide, 2) < tolerance);
+}
+
+TEST_CASE("a large map that only a depthwise convolution reads is left to it") {
+  const auto left = [](Shape map, auto&& change) {
+    Network network;
+    const Scope s(network.graph);
+    const NodeId expanded = s.conv2d("expand", s.input(4), {.out_channels = 32});
+    NodeId output = s.conv2d("depthwise", expanded, {.out_channels = 32, .kernel = 3, .groups = 32});
+    change(s, expanded, output);
+    fuse_expansions(network.graph, std::span(&output, 1), std::vector<Shape>(network.graph.nodes.size(), map));
+    return !std::get<Conv2d>(network.graph.nodes[expanded + 1].op).expansion.empty();
+  };
+  const auto nothing = [](const Scope&, NodeId, NodeId&) {};
+  CHECK(left(large_map, nothing));
+  CHECK_FALSE(left({1, 28, 28, 64}, nothing));
+  CHECK_FALSE(left(large_map, [](const Scope& s, NodeId expanded, NodeId& output) {
+    output = s.concat({output, s.max_pool("pool", expanded, {{3, 3}, {1, 1}})});
+  }));
+  CHECK_FALSE(left(large_map, [](const Scope&, NodeId expanded, NodeId& output) { output = expanded; }));
 }
 
 TEST_CASE("standardised weights have mean 0 and variance 1 for each output, before normalisation is folded in") {
