@@ -9,7 +9,7 @@ namespace {
 
 // Some tiles, one below the other, of so many rows each.
 template <int64_t rows>
-void multiply(const GemmTiles& product, int64_t tiles) {
+void multiply_tiles(const GemmTiles& product, int64_t tiles) {
   const auto segments = static_cast<ptrdiff_t>(product.segments), length = static_cast<ptrdiff_t>(product.length),
              distance = static_cast<ptrdiff_t>(product.distance), stride = static_cast<ptrdiff_t>(product.stride),
              columns = static_cast<ptrdiff_t>(product.columns);
@@ -127,25 +127,19 @@ void multiply_row(const GemmTiles& product) {
   }
 }
 
-// Of two rows each, or more.
-void multiply_tiles(const GemmTiles& product, int64_t rows, int64_t tiles) {
-  static constexpr auto multiply_rows = []<size_t... i>(std::index_sequence<i...>) {
-    return std::array{&multiply<static_cast<int64_t>(i) + 2>...};
-  }(std::make_index_sequence<most_tile_rows - 1>());
-  if (tiles > 0) multiply_rows[rows - 2](product, tiles);
-}
-
 }  // namespace
 
 void multiply_rows(GemmTiles product, int64_t rows) {
   if (rows == 1) return multiply_row(product);
-  const int64_t tiles = (rows + most_tile_rows - 1) / most_tile_rows;
-  if (tiles == 0) return;
-  const int64_t height = rows / tiles, taller = rows % tiles;
-  multiply_tiles(product, height + 1, taller);
-  product.rows += taller * (height + 1);
-  product.output += taller * (height + 1) * product.stride;
-  multiply_tiles(product, height, tiles - taller);
+  static constexpr auto of_height = []<size_t... i>(std::index_sequence<i...>) {
+    return std::array{&multiply_tiles<static_cast<int64_t>(i) + 2>...};
+  }(std::make_index_sequence<most_tile_rows - 1>());
+  const auto [places, output] = std::pair(product.rows, product.output);
+  for_each_height(rows, most_tile_rows, [&](int64_t first, int64_t height, int64_t tiles) {
+    product.rows = places + first;
+    product.output = output + first * product.stride;
+    of_height[height - 2](product, tiles);
+  });
 }
 
 void multiply_panels(const float* const* a, int64_t rows, int64_t depth, const float* b, int64_t columns, float* c) {

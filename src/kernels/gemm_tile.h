@@ -1,6 +1,7 @@
 // The tiles that matrix products are made of: they stay in registers.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -25,8 +26,18 @@ struct GemmTiles {
   float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
 };
 
-// Of so many rows, in tiles that are as equal as can be: 49 rows are 4 · 6 + 5 · 5.
+// Of so many rows.
 void multiply_rows(GemmTiles product, int64_t rows);
+
+// Calls task(first, height, tiles), once or twice, for tiles of at most `most` rows, as few and as equal as can be: for
+// 49 rows of at most six, for 4 · 6 and 5 · 5.
+template <class Task>
+void for_each_height(int64_t rows, int64_t most, Task&& task) {
+  const int64_t tiles = (rows + most - 1) / most, height = rows / std::max<int64_t>(tiles, 1),
+                taller = rows - tiles * height;
+  if (taller > 0) task(0, height + 1, taller);
+  if (tiles > taller) task(taller * (height + 1), height, tiles - taller);
+}
 
 // Calls task(first, rows) for as few parts of `rows` as there can be of at most `most` each, as equal as can be.
 template <class Task>

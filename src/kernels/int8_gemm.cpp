@@ -62,8 +62,8 @@ struct PairProducts {
 
 }  // namespace
 
-// Some rows by the eight columns of a panel.
-struct Int8Gemm::Tile {
+// Rows by the eight columns of a panel.
+struct Int8Gemm::Tiles {
   const Quantized* const* rows;
   const QuantizedScale* scales;  // of the rows
   const Segments& segments;
@@ -75,37 +75,54 @@ struct Int8Gemm::Tile {
 };
 
 template <class Products, int64_t rows>
-void Int8Gemm::multiply_tile(const Tile& tile) {
-  i32x4 low[rows] = {}, high[rows] = {};
-  const Quantized* weights = tile.weights;
-  for (const int64_t offset : tile.segments.offsets) {
-    const Quantized* x[rows];
+void Int8Gemm::multiply_tiles(const Tiles& product, int64_t tiles) {
+  const std::span<const int64_t> offsets = product.segments.offsets;
+  const auto length = static_cast<ptrdiff_t>(product.segments.length * panel_columns),
+             stride = static_cast<ptrdiff_t>(product.stride), width = static_cast<ptrdiff_t>(product.width);
+  const ColumnTerms& terms = product.terms;
+  const float low_bound = product.low, high_bound = product.high;
+  const bool whole = width == panel_columns;
+  const Quantized* const* places = product.rows;
+  const QuantizedScale* scales = product.scales;
+  float* output = product.output;
+  for (; tiles > 0; --tiles, places += rows, scales += rows, output += rows * stride) {
+    i32x4 low[rows] = {}, high[rows] = {};
+    const Quantized* weights = product.weights;
+    for (const int64_t offset : offsets) {
+      const Quantized* x[rows];
 #pragma GCC unroll 6
-    for (int64_t r = 0; r < rows; ++r) x[r] = tile.rows[r] + offset;
-    const Quantized* const end = weights + tile.segments.length * panel_columns;
+      for (int64_t r = 0; r < rows; ++r) x[r] = places[r] + offset;
+      const Quantized* const end = weights + length;
 #pragma GCC unroll 1
-    for (; weights != end; weights += panel_columns * group) {
-      const i32x4 weight_low = load_weights(weights), weight_high = load_weights(weights + 4 * group);
+      for (; weights != end; weights += panel_columns * group) {
+        const i32x4 weight_low = load_weights(weights), weight_high = load_weights(weights + 4 * group);
 #pragma GCC unroll 6
-      for (int64_t r = 0; r < rows; ++r) {
-        const i32x4 factors = load_group(x[r]);
-        x[r] += group;
-        low[r] = Products::add(low[r], weight_low, factors);
-        high[r] = Products::add(high[r], weight_high, factors);
+        for (int64_t r = 0; r < rows; ++r) {
+          const i32x4 factors = load_group(x[r]);
+          x[r] += group;
+          low[r] = Products::add(low[r], weight_low, factors);
+          high[r] = Products::add(high[r], weight_high, factors);
+        }
       }
     }
-  }
-  const f32x4 lowest = splat(tile.low), highest = splat(tile.high);
-  float* output = tile.output;
+    const f32x4 lowest = splat(low_bound), highest = splat(high_bound);
+    float partial[rows * panel_columns];  // as for floats
+    float* to = whole ? output : partial;
+    const ptrdiff_t next_row = whole ? stride : panel_columns;
 #pragma GCC unroll 6
-  for (int64_t r = 0; r < rows; ++r, output += tile.stride) {
-    const f32x4 scale = splat(tile.scales[r].scale), zero = splat(-tile.scales[r].zero);
-    const auto finish = [&](i32x4 sums, int64_t c) {
-      const f32x4 products = multiply_add(zero, load(tile.terms.weight_sum + c), __builtin_convertvector(sums, f32x4));
-      const f32x4 y = multiply_add(products, scale * load(tile.terms.scale + c), load(tile.terms.bias + c));
-      return clamp(y, lowest, highest);
-    };
-    store_columns(output, finish(low[r], 0), finish(high[r], 4), tile.width);
+    for (int64_t r = 0; r < rows; ++r, to += next_row) {
+      const f32x4 scale = splat(scales[r].scale), zero = splat(-scales[r].zero);
+      const auto finish = [&](i32x4 sums, int64_t c) {
+        const f32x4 products = multiply_add(zero, load(terms.weight_sum + c), __builtin_convertvector(sums, f32x4));
+        const f32x4 y = multiply_add(products, scale * load(terms.scale + c), load(terms.bias + c));
+        return clamp(y, lowest, highest);
+      };
+      store(to, finish(low[r], 0));
+      store(to + 4, finish(high[r], 4));
+    }
+    if (!whole)
+#pragma GCC unroll 1
+      for (int64_t r = 0; r < rows; ++r) std::copy_n(partial + r * panel_columns, width, output + r * stride);
   }
 }
 
@@ -157,27 +174,29 @@ size_t Int8Gemm::weight_bytes() const {
 template <class Products>
 void Int8Gemm::multiply_by(std::span<const Quantized* const> rows, const QuantizedScale* scales, int64_t first_panel,
                            int64_t last_panel, float* output, int64_t stride) const {
-  static constexpr auto multiply_rows = []<size_t... i>(std::index_sequence<i...>) {
-    return std::array{&multiply_tile<Products, static_cast<int64_t>(i) + 1>...};
+  static constexpr auto of_height = []<size_t... i>(std::index_sequence<i...>) {
+    return std::array{&multiply_tiles<Products, static_cast<int64_t>(i) + 1>...};
   }(std::make_index_sequence<Products::most_rows>());
   WeightStream stream(&packed_[first_panel * panel_columns * depth_],
                       &packed_[0] + last_panel * panel_columns * depth_);
   for (int64_t p = first_panel; p < last_panel; ++p) {
     const Quantized* const weights = &packed_[p * panel_columns * depth_];
     stream.reach(weights + panel_columns * depth_);
-    for_each_part(static_cast<int64_t>(rows.size()), Products::most_rows, [&](int64_t first, int64_t height) {
-      const int64_t column = p * panel_columns;
-      multiply_rows[height - 1]({.rows = &rows[first],
-                                 .scales = scales + first,
-                                 .segments = segments_,
-                                 .weights = weights,
-                                 .terms = terms_[p],
-                                 .output = output + first * stride + column,
-                                 .stride = stride,
-                                 .width = std::min(panel_columns, columns_ - column),
-                                 .low = low_,
-                                 .high = high_});
-    });
+    const int64_t column = p * panel_columns;
+    for_each_height(static_cast<int64_t>(rows.size()), Products::most_rows,
+                    [&](int64_t first, int64_t height, int64_t tiles) {
+                      of_height[height - 1]({.rows = &rows[first],
+                                             .scales = scales + first,
+                                             .segments = segments_,
+                                             .weights = weights,
+                                             .terms = terms_[p],
+                                             .output = output + first * stride + column,
+                                             .stride = stride,
+                                             .width = std::min(panel_columns, columns_ - column),
+                                             .low = low_,
+                                             .high = high_},
+                                            tiles);
+                    });
   }
 }
 
@@ -220,14 +239,15 @@ bool Int8Gemm::fused_products_are_exact() {
   ColumnTerms terms{};
   std::fill_n(terms.scale, panel_columns, 1.0f);
   float sums[rows * panel_columns];
-  multiply_tile<FusedProducts, rows>({.rows = pointers,
-                                      .scales = scales,
-                                      .segments = {.length = depth, .offsets = {0}},
-                                      .weights = weights,
-                                      .terms = terms,
-                                      .output = sums,
-                                      .stride = panel_columns,
-                                      .width = panel_columns});
+  multiply_tiles<FusedProducts, rows>({.rows = pointers,
+                                       .scales = scales,
+                                       .segments = {.length = depth, .offsets = {0}},
+                                       .weights = weights,
+                                       .terms = terms,
+                                       .output = sums,
+                                       .stride = panel_columns,
+                                       .width = panel_columns},
+                                      1);
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < panel_columns; ++c) {
       int64_t sum = 0;

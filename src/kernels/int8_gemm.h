@@ -74,10 +74,10 @@ class Int8Gemm {
   struct ColumnTerms {
     float scale[panel_columns], weight_sum[panel_columns], bias[panel_columns];
   };
-  struct Tile;
+  struct Tiles;
   static bool fused_products_are_exact();
   template <class Products, int64_t rows>
-  static void multiply_tile(const Tile& tile);
+  static void multiply_tiles(const Tiles& product, int64_t tiles);
   template <class Products>
   void multiply_by(std::span<const Quantized* const> rows, const QuantizedScale* scales, int64_t first_panel,
                    int64_t last_panel, float* output, int64_t stride) const;
