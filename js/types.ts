@@ -5,10 +5,10 @@ type PlatformClass<Name extends string> = typeof globalThis extends { [K in Name
   ? Instance
   : never;
 
-/** `fetch`, or something that does its work. */
+/** `fetch`, or something that does its work. With `cache: 'no-store'`, what it gives is kept by wimm's own cache. */
 export type Fetch = (
   url: string,
-  init: { headers: Record<string, string>; signal: PlatformClass<'AbortSignal'> },
+  init: { headers: Record<string, string>; signal: PlatformClass<'AbortSignal'>; cache?: 'no-store' },
 ) => Promise<PlatformClass<'Response'>>;
 
 /** A contiguous float32 tensor, its last dimension fastest. Images are [N, C, H, W]. */

@@ -149,11 +149,10 @@ const downloads = new Map<string, Download>();
 
 /** The file of `request`: what the store has of it, or what its server has. */
 async function open(request: FileRequest, context: LoadContext): Promise<OpenWeights> {
-  // A fetch or a cache of the caller's own may give something else.
+  // A fetch or a cache of the caller's own may give something else, and what arrives is nobody else's where it is not kept.
+  const { fetch, cache, fresh, arriving } = context;
   const key =
-    !context.fetch && typeof context.cache === 'boolean'
-      ? `${context.cache} ${context.fresh} ${request.url}`
-      : undefined;
+    !fetch && typeof cache === 'boolean' && (cache || !arriving) ? `${cache} ${fresh} ${request.url}` : undefined;
   const shared = key && downloads.get(key);
   if (shared) return shared.join(context);
   const download = new Download(request, context, () => {

@@ -16,7 +16,7 @@ import {
   type ReceiveOptions,
   withIdleTimeout,
 } from './receive.js';
-import type { Draft, Entry, Store, StoredFile } from './store.js';
+import { type Draft, type Entry, noStore, type Store, type StoredFile } from './store.js';
 
 export interface FileRequest {
   url: string;
@@ -39,7 +39,19 @@ export async function fetchFile(request: FileRequest, options: ReceiveOptions): 
   const stored = newer ? undefined : await entry?.open();
   if (stored) return stored;
   options.onStart();
-  return download(request, newer ?? (await fetchResponse(request, {}, options)), options);
+  return download(request, newer ?? (await fetchAnew(request, {}, options)), options);
+}
+
+/**
+ * The response of a server whose file is to be downloaded. Where a store is to keep it, a browser's own cache would keep
+ * it a second time, which takes as long as all the rest.
+ */
+async function fetchAnew(
+  request: FileRequest,
+  headers: Record<string, string>,
+  options: ReceiveOptions,
+): Promise<Response> {
+  return fetchResponse(request, request.store === noStore ? { headers } : { headers, cache: 'no-store' }, options);
 }
 
 /** The response of a server that has another file than the entry. */
@@ -51,7 +63,7 @@ async function fetchNewer(
   if (validator === undefined) return undefined;
   let response: Response;
   try {
-    response = await fetchResponse(request, conditions(request.url, validator), options);
+    response = await fetchResponse(request, { headers: conditions(request.url, validator) }, options);
   } catch (error) {
     if (options.signal.aborted || !isRetryable(error)) throw error;
     return undefined;
@@ -77,13 +89,13 @@ function conditions(url: string, validator: string): Record<string, string> {
 
 async function fetchResponse(
   { url, fetch = globalThis.fetch }: FileRequest,
-  headers: Record<string, string>,
+  init: { headers: Record<string, string>; cache?: 'no-store' },
   options: ReceiveOptions,
 ): Promise<Response> {
   const { signal, name } = options;
   let response: Response;
   try {
-    response = await withIdleTimeout(abortable(fetch(url, { headers, signal }), signal), options);
+    response = await withIdleTimeout(abortable(fetch(url, { ...init, signal }), signal), options);
     checkIsResponse(response);
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
@@ -156,7 +168,7 @@ async function fetchRest(
   options: ReceiveOptions,
 ): Promise<Response> {
   // Whether the content is the same is seen from the answer: If-Range would cause a preflight.
-  const response = await fetchResponse(request, { range: `bytes=${loaded}-` }, options);
+  const response = await fetchAnew(request, { range: `bytes=${loaded}-` }, options);
   const range = response.headers.get('content-range') ?? `bytes ${loaded}-${total - 1}/${total}`; // hidden from some pages
   const fits = range === `bytes ${loaded}-${total - 1}/${total}` && expectedBytes(response) === total - loaded;
   if (response.status === 206 && fits && validatorOf(response) === validator) return response;

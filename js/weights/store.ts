@@ -88,13 +88,23 @@ export class MemoryDraft implements Draft {
 
 const pieceBytes = 2 ** 20; // a thread copies and adds them at once
 
-/** A download in a blob, which the browser may hold on disk. */
+const mostHeldBytes = 128 * 2 ** 20;
+
+/**
+ * A download in a blob, which the browser may hold on disk. While a reader takes what arrives, memory holds it as far as that goes:
+ * to give a browser a blob takes longer than to download it, and then waits until the reader is done.
+ */
 export class BlobDraft implements Draft {
-  readonly #parts: Blob[] = [];
+  #parts: (Blob | Uint8Array<ArrayBuffer>)[] = [];
+  #held = 0; // bytes of them in memory
+  #settled = 0; // of them, blobs whose bytes are in the checksum
   readonly #checksum = new Checksum();
   #piece = new Uint8Array(pieceBytes);
   #length = 0; // of the piece
   #arriving: ReadableStreamDefaultController<Uint8Array> | undefined;
+
+  /** `kept`: whether what a reader takes while it arrives is wanted by others too. */
+  constructor(readonly kept = true) {}
 
   async write(chunk: Uint8Array): Promise<void> {
     for (let rest = chunk; rest.length > 0;) {
@@ -102,18 +112,32 @@ export class BlobDraft implements Draft {
       this.#piece.set(part, this.#length);
       this.#length += part.length;
       rest = rest.subarray(part.length);
-      if (this.#length === pieceBytes) this.#endPiece();
+      if (this.#length < pieceBytes) continue;
+      this.#endPiece();
+      await this.#settle(this.#arriving ? mostHeldBytes : 0);
     }
   }
 
   #endPiece(): void {
     const piece = this.#piece.subarray(0, this.#length);
-    this.#checksum.add(piece);
-    this.#parts.push(new Blob([piece]));
-    this.#length = 0;
-    if (!this.#arriving) return;
-    this.#arriving.enqueue(piece);
     this.#piece = new Uint8Array(pieceBytes);
+    this.#length = 0;
+    if (this.kept || !this.#arriving) {
+      this.#parts.push(this.#arriving ? piece.slice() : piece);
+      this.#held += piece.length;
+    }
+    this.#arriving?.enqueue(piece);
+  }
+
+  /** Makes blobs of what memory holds beyond so many bytes, the first first. */
+  async #settle(most: number): Promise<void> {
+    for (; this.#held > most; this.#settled++) {
+      const part = this.#parts[this.#settled] as Uint8Array<ArrayBuffer>;
+      this.#checksum.add(part);
+      this.#parts[this.#settled] = new Blob([part]);
+      this.#held -= part.length;
+      if (this.#held > most && this.#settled % 4 === 3) await new Promise((resolve) => setTimeout(resolve)); // for the page
+    }
   }
 
   arriving(size: number): ArrivingFile {
@@ -128,24 +152,32 @@ export class BlobDraft implements Draft {
     if (this.#length > 0) this.#endPiece();
     this.#arriving?.close();
     this.#arriving = undefined;
-    return { kind: 'blob', blob: new Blob(this.#parts) };
+    const blob = () => new Blob(this.#parts);
+    return {
+      kind: 'blob',
+      get blob() {
+        return blob();
+      },
+    };
   }
 
   /** Of the whole file. */
-  checksum(): string {
+  async checksum(): Promise<string> {
+    await this.#settle(0);
     return this.#checksum.toString();
   }
 
   async keep(): Promise<void> {}
 
   async drop(): Promise<void> {
+    this.#parts = [];
     this.#arriving?.error(new WimmError('ERR_NETWORK', 'the download ended early', { retryable: true }));
     this.#arriving = undefined;
   }
 }
 
-export function openDraft(size: number): MemoryDraft | BlobDraft {
-  return typeof document === 'object' ? new BlobDraft() : new MemoryDraft(size);
+export function openDraft(size: number, kept = true): MemoryDraft | BlobDraft {
+  return typeof document === 'object' ? new BlobDraft(kept) : new MemoryDraft(size);
 }
 
 /** What a cache of a page keeps beside a file. */
@@ -163,10 +195,14 @@ export function draftOf(size: number, keep: (file: Blob, facts: FileFacts) => Pr
     write: (chunk) => draft.write(chunk),
     ...('arriving' in draft && { arriving: (size) => draft.arriving(size) }),
     file: () => (file = draft.file()),
-    keep: (validator) =>
-      keep(blob(), { checksum: draft.checksum(), validator }).catch((cause: unknown) =>
-        warnOnce(new WimmError('ERR_CACHE_QUOTA', 'weights are not cached: the cache did not take them', { cause })),
-      ),
+    keep: async (validator) => {
+      try {
+        const checksum = await draft.checksum();
+        await keep(blob(), { checksum, validator });
+      } catch (cause) {
+        warnOnce(new WimmError('ERR_CACHE_QUOTA', 'weights are not cached: the cache did not take them', { cause }));
+      }
+    },
     drop: () => draft.drop(),
   };
 }
@@ -174,7 +210,7 @@ export function draftOf(size: number, keep: (file: Blob, facts: FileFacts) => Pr
 /** Keeps nothing. */
 export const noStore: Store = {
   match: async () => undefined,
-  draft: async (_, size) => openDraft(size),
+  draft: async (_, size) => openDraft(size, false),
 };
 
 /** The store that the option `cache` stands for. */

@@ -94,6 +94,25 @@ test('an entry is taken while its server has the same ETag, and replaced once it
   await tab.close();
 });
 
+test("the browser's own cache keeps a download where wimm's does not, and only there", { skip }, async () => {
+  const requests = [];
+  const address = await site(
+    {
+      '/weights': (request, response) => {
+        requests.push(request.headers['cache-control']);
+        response.writeHead(200, { etag: '"one"', 'cache-control': 'max-age=3600' }).end(file(1));
+      },
+    },
+    { policy },
+  );
+  const tab = await open(browser, address);
+  const load = (options) =>
+    tab.evaluate(async (options) => (await window.wimm.loadStateDict('/weights', options)).size, options);
+  for (const options of [{}, { cache: false }, { cache: false }]) assert.equal(await load(options), 1);
+  assert.deepEqual(requests, ['no-cache', undefined]);
+  await tab.close();
+});
+
 test('a hub that redirects to another origin is asked without a preflight', { skip }, async () => {
   let [etag, content] = ['"one"', file(1)];
   const cdn = await host(() => [200, { etag }, content]);
