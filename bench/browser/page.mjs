@@ -12,7 +12,7 @@ function startWorker() {
 }
 
 async function first(job) {
-  const { run } = await import('/site/job.js');
+  const { run } = await import('./job.mjs');
   return { ...(await run(job)), elapsed: performance.now() };
 }
 
