@@ -143,9 +143,8 @@ int64_t winograd_tile(const Conv2d& op, int64_t channels, const Shape& output) {
   return strided ? std::ranges::min({4, 2, 0}, {}, cost) : std::ranges::min({4, 3, 2}, {}, cost);
 }
 
-// By node: how many others, and outputs, need it.
-std::vector<int> count_uses(const Graph& graph, std::span<const NodeId> outputs) {
-  const std::vector<bool> needed = needed_nodes(graph, outputs);
+// By node: how many of those that are needed, and outputs, read it.
+std::vector<int> count_uses(const Graph& graph, const std::vector<bool>& needed, std::span<const NodeId> outputs) {
   std::vector<int> uses(graph.nodes.size());
   for (size_t i = 0; i < graph.nodes.size(); ++i)
     if (needed[i])
@@ -193,7 +192,7 @@ void select_winograd(Graph& graph, std::span<const Shape> shapes) {
 }
 
 void fuse_expansions(Graph& graph, std::span<const NodeId> outputs, std::span<const Shape> shapes) {
-  const std::vector<int> uses = count_uses(graph, outputs);
+  const std::vector<int> uses = count_uses(graph, needed_nodes(graph, outputs), outputs);
   for (size_t i = 0; i < graph.nodes.size() && !shapes.empty(); ++i) {
     Node& node = graph.nodes[i];
     auto* conv = std::get_if<Conv2d>(&node.op);
@@ -221,7 +220,7 @@ std::vector<bool> needed_nodes(const Graph& graph, std::span<const NodeId> outpu
 void fuse(Network& network, std::span<NodeId> outputs) {
   auto& nodes = network.graph.nodes;
   const std::vector<bool> needed = needed_nodes(network.graph, outputs);
-  std::vector<int> uses = count_uses(network.graph, outputs);
+  std::vector<int> uses = count_uses(network.graph, needed, outputs);
 
   std::vector<NodeId> replaced_by(nodes.size());
   std::iota(replaced_by.begin(), replaced_by.end(), 0);

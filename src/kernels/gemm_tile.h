@@ -42,12 +42,9 @@ void for_each_height(int64_t rows, int64_t most, Task&& task) {
 // Calls task(first, rows) for as few parts of `rows` as there can be of at most `most` each, as equal as can be.
 template <class Task>
 void for_each_part(int64_t rows, int64_t most, Task&& task) {
-  const int64_t parts = (rows + most - 1) / most;
-  for (int64_t first = 0, i = 0; i < parts; ++i) {
-    const int64_t height = rows / parts + (i < rows % parts);
-    task(first, height);
-    first += height;
-  }
+  for_each_height(rows, most, [&](int64_t first, int64_t height, int64_t parts) {
+    for (; parts > 0; --parts, first += height) task(first, height);
+  });
 }
 
 // c [rows, columns] = a · b, rows of a anywhere; b in panels of eight columns, [depth, 8] each.
